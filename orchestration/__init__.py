@@ -1,0 +1,1 @@
+"""Dagster definitions, source connectors, the shop simulator and the command line."""

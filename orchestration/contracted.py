@@ -1,0 +1,136 @@
+"""Dagster assets that carry a privacy contract, and the check that none is without one."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+from pydantic import ValidationError
+
+from privacy.contracts import AssetContract, ContractError
+
+__all__ = [
+    "CONTRACT_METADATA_KEY",
+    "contract_metadata",
+    "contracted_asset",
+    "contracted_spec",
+    "contracts_of",
+]
+
+CONTRACT_METADATA_KEY = "selvedge/contract"
+
+
+def contract_metadata(contract: AssetContract) -> dict[str, Any]:
+    """Metadata entry that carries `contract` on an asset."""
+    return {CONTRACT_METADATA_KEY: dg.MetadataValue.json(json.loads(contract.model_dump_json()))}
+
+
+def contract_tags(contract: AssetContract) -> dict[str, str]:
+    """Tags that let the Dagster UI filter assets by what they hold about people."""
+    return {
+        "selvedge/category": contract.category.value,
+        **({"selvedge/legal_basis": contract.legal_basis.value} if contract.legal_basis else {}),
+        **{f"selvedge/purpose.{purpose.value}": "yes" for purpose in contract.purposes},
+    }
+
+
+def contracted_spec(
+    contract: AssetContract,
+    *,
+    group: str,
+    kinds: Iterable[str],
+    deps: Sequence[str | dg.AssetKey] = (),
+    columns: Mapping[str, str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> dg.AssetSpec:
+    """Spec of an asset under `contract`: its key, owner and description come from the contract.
+
+    `columns` maps column name to type and is shown as the asset's column schema; `deps` are keys in their
+    ``a/b`` form.
+    """
+    schema = (
+        {
+            "dagster/column_schema": dg.TableSchema(
+                columns=[dg.TableColumn(name, kind) for name, kind in columns.items()]
+            )
+        }
+        if columns
+        else {}
+    )
+    return dg.AssetSpec(
+        key=contract.key.split("/"),
+        deps=[dep.split("/") if isinstance(dep, str) else dep for dep in deps],
+        description=contract.description,
+        group_name=group,
+        kinds=set(kinds),
+        owners=[contract.owner],
+        tags=contract_tags(contract),
+        metadata={**contract_metadata(contract), **schema, **(metadata or {})},
+    )
+
+
+def contracted_asset(
+    contract: AssetContract,
+    *,
+    group: str,
+    kinds: Iterable[str],
+    deps: Sequence[str | dg.AssetKey] = (),
+    columns: Mapping[str, str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    check_specs: Sequence[dg.AssetCheckSpec] = (),
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """Decorator: one asset under `contract`. The function writes its own store and returns MaterializeResult."""
+    spec = contracted_spec(
+        contract, group=group, kinds=kinds, deps=deps, columns=columns, metadata=metadata
+    )
+
+    def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        return dg.multi_asset(
+            specs=[spec], name=contract.key.replace("/", "__"), check_specs=check_specs
+        )(function)
+
+    return decorate
+
+
+def _contract_of(spec: dg.AssetSpec) -> AssetContract:
+    name = spec.key.to_user_string()
+    entry = spec.metadata.get(CONTRACT_METADATA_KEY)
+    if entry is None:
+        raise ContractError(
+            f"Asset {name} has no AssetContract. Declare it with contracted_asset(AssetContract(…)), "
+            "in a dbt model's `meta.contract`, or state no_personal_data(reason=…)."
+        )
+    try:
+        contract = AssetContract.model_validate(getattr(entry, "value", entry))
+    except ValidationError as error:
+        raise ContractError(f"The AssetContract of {name} is not valid: {error}") from error
+    if contract.key != name:
+        raise ContractError(
+            f"Asset {name} carries the contract of {contract.key}: correct its key."
+        )
+    return contract
+
+
+def contracts_of(definitions: dg.Definitions) -> list[AssetContract]:
+    """The contract of every asset in `definitions`, ordered by key.
+
+    Raises ContractError, naming the asset, where a contract is missing, invalid or of another asset, or where an
+    asset serves a purpose that one of its personal inputs was not collected for.
+    """
+    specs = {spec.key: spec for spec in definitions.resolve_all_asset_specs()}
+    contracts = {key: _contract_of(spec) for key, spec in specs.items()}
+    for key, spec in specs.items():
+        for dep in spec.deps:
+            _check_purposes(contracts[key], contracts.get(dep.asset_key))
+    return sorted(contracts.values(), key=lambda contract: contract.key)
+
+
+def _check_purposes(contract: AssetContract, source: AssetContract | None) -> None:
+    if source is None or not source.purposes:
+        return
+    extra = set(contract.purposes) - set(source.purposes)
+    if extra:
+        raise ContractError(
+            f"Asset {contract.key} serves {', '.join(sorted(extra))}, but its input {source.key} was not collected for "
+            "that: narrow the asset's purposes, or extend the input's."
+        )

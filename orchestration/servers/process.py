@@ -1,0 +1,193 @@
+"""A server as a detached process: its record on disk, its health, its end.
+
+Each running server has a record `.selvedge/run/<name>.json` (mode 0600, for its URL may hold a password) and a log
+`.selvedge/logs/<name>.log`. A record outlives a crash, so that `status` can tell that a server died.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import psutil
+
+from privacy.secret_files import write_private
+from privacy.settings import PlatformSettings
+
+__all__ = [
+    "ServerError",
+    "ServerRecord",
+    "free_port",
+    "log_tail",
+    "read_record",
+    "start",
+    "stop",
+    "wait_until",
+]
+
+
+class ServerError(RuntimeError):
+    """A server did not start or died; the message ends with the last lines of its log."""
+
+
+@dataclass(frozen=True)
+class ServerRecord:
+    """What is known of a server that was started.
+
+    Attributes
+    ----------
+    pid, process_created: identify the process (a pid alone may be reused).
+    address: what a person opens or connects to, without secrets; `url` may hold a password.
+    """
+
+    name: str
+    pid: int
+    process_created: float
+    port: int
+    address: str
+    url: str
+    version: str
+    log: str
+    started: float = field(default_factory=time.time)
+
+    @property
+    def alive(self) -> bool:
+        """Whether this very process still runs."""
+        try:
+            process = psutil.Process(self.pid)
+            return (
+                abs(process.create_time() - self.process_created) < 1
+                and process.status() != psutil.STATUS_ZOMBIE
+            )
+        except psutil.NoSuchProcess:
+            return False
+
+
+def free_port(preferred: int) -> int:
+    """`preferred` if nobody listens there on loopback, else a port the system picks."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise ServerError("No free port on 127.0.0.1.")
+
+
+def _record_path(settings: PlatformSettings, name: str) -> Path:
+    return settings.run_dir / f"{name}.json"
+
+
+def read_record(settings: PlatformSettings, name: str) -> ServerRecord | None:
+    """The record of server `name`, None if it was never started or was stopped in order."""
+    path = _record_path(settings, name)
+    return ServerRecord(**json.loads(path.read_text())) if path.exists() else None
+
+
+def log_tail(path: str | Path, lines: int = 15) -> str:
+    """The last lines of a log, or a sentence that there is none."""
+    try:
+        return "\n".join(Path(path).read_text(errors="replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return f"(no log at {path})"
+
+
+def start(
+    settings: PlatformSettings,
+    name: str,
+    command: Sequence[str],
+    *,
+    port: int,
+    address: str,
+    url: str,
+    version: str,
+    ready: Callable[[], bool],
+    env: Mapping[str, str] | None = None,
+    user: tuple[int, int] | None = None,
+    timeout: float = 60.0,
+) -> ServerRecord:
+    """Start `command` in a session of its own and wait until `ready`.
+
+    `user` is the (uid, gid) to run as. Raises ServerError when the process ends or is not ready within `timeout` seconds.
+    """
+    log = settings.logs_dir / f"{name}.log"
+    for folder in (settings.logs_dir, settings.run_dir):
+        folder.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(env or {})},
+            start_new_session=True,
+            user=user[0] if user else None,
+            group=user[1] if user else None,
+            extra_groups=[] if user else None,
+        )
+    record = ServerRecord(
+        name,
+        process.pid,
+        psutil.Process(process.pid).create_time(),
+        port,
+        address,
+        url,
+        version,
+        str(log),
+    )
+    _write_record(settings, record)
+    if (
+        not wait_until(lambda: ready() or process.poll() is not None, timeout)
+        or process.poll() is not None
+    ):
+        ended = (
+            f"ended with status {process.returncode}"
+            if process.poll() is not None
+            else "is not ready"
+        )
+        stop(settings, name)
+        raise ServerError(f"{name} {ended} after start. Its log {log} ends:\n{log_tail(log)}")
+    return record
+
+
+def _write_record(settings: PlatformSettings, record: ServerRecord) -> None:
+    write_private(_record_path(settings, record.name), json.dumps(asdict(record)))
+
+
+def wait_until(condition: Callable[[], bool], timeout: float, interval: float = 0.05) -> bool:
+    """Poll `condition` until it holds (True) or `timeout` seconds passed (False)."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(interval)
+    return condition()
+
+
+def stop(settings: PlatformSettings, name: str, timeout: float = 20.0) -> bool:
+    """End server `name` and its children, first asking, then by force; False if none ran."""
+    record = read_record(settings, name)
+    if record is None:
+        return False
+    was_alive = record.alive
+    if was_alive:
+        _end_tree(psutil.Process(record.pid), timeout)
+    _record_path(settings, name).unlink(missing_ok=True)
+    return was_alive
+
+
+def _end_tree(process: psutil.Process, timeout: float) -> None:
+    # Only the parent is asked: Postgres's and granian's children end in order when their parent does.
+    family = [process, *process.children(recursive=True)]
+    process.terminate()
+    psutil.wait_procs([process], timeout=timeout)
+    _, left = psutil.wait_procs(family, timeout=3)
+    for survivor in left:
+        survivor.kill()
+    psutil.wait_procs(left, timeout=3)

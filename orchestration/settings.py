@@ -1,0 +1,77 @@
+"""Which source the platform ingests, and how the simulated shop is made."""
+
+import json
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from privacy.secret_files import write_private
+from privacy.settings import platform_settings
+
+__all__ = ["OrchestrationSettings", "orchestration_settings", "remember_source"]
+
+
+def _remembered_path() -> Path:
+    return platform_settings().home / "source.json"
+
+
+class _RememberedSource(PydanticBaseSettingsSource):
+    """Values that the last `demo` kept, so that every process ingests the same source."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        path = _remembered_path()
+        return json.loads(path.read_text()) if path.exists() else {}
+
+
+class OrchestrationSettings(BaseSettings):
+    """The source of the shop's data."""
+
+    model_config = SettingsConfigDict(env_prefix="SELVEDGE_", extra="ignore")
+
+    source: str = Field(
+        "simulator",
+        description="simulator, renttherunway, online_retail, or the path of a mapping YAML",
+    )
+    source_path: Path | None = Field(
+        None, description="Folder of the source's files; unset: the simulated shop's folder"
+    )
+    assume_consent: bool = Field(
+        False,
+        description="For a source without consents: record an assumed opt-in to every purpose, marked as such",
+    )
+    customers: int = Field(5_000, ge=1_000, le=1_000_000, description="Size of the simulated shop")
+    seed: int = Field(7, description="Seed of the simulated shop")
+    until: date | None = Field(
+        None, description="Last day of the simulated history; unset: the day it was first made"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments before the environment before what the last demo kept."""
+        return init_settings, env_settings, _RememberedSource(settings_cls)
+
+
+@cache
+def orchestration_settings() -> OrchestrationSettings:
+    """The settings of this process, read once."""
+    return OrchestrationSettings()
+
+
+def remember_source(settings: OrchestrationSettings) -> None:
+    """Keep `settings` in the state folder for the processes and days that follow."""
+    write_private(_remembered_path(), settings.model_dump_json())

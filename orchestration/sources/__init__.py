@@ -1,0 +1,1 @@
+"""The canonical model and the connectors that map a shop's own data onto it."""

@@ -1,0 +1,1 @@
+"""Identity vault, pseudonyms, keys, contracts of assets, erasure, access and retention."""

@@ -1,0 +1,225 @@
+"""What an asset holds about people, and how a person is found, exported, erased and withheld in it.
+
+An `AssetContract` is plain data. It is declared where the asset is declared (an argument in Dagster, ``meta`` in
+dbt YAML, tags on a Feast view, the manifest of a model) and is the only source of the erasure plan, the access export,
+the record of processing and the ``/v1/assets`` API. The kind of its store selects the handler
+(`privacy.stores.handler_for`).
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = [
+    "Artifacts",
+    "AssetContract",
+    "Category",
+    "ContractError",
+    "DeltaStore",
+    "FeastOnlineStore",
+    "LegalBasis",
+    "NoStore",
+    "PostgresStore",
+    "Purpose",
+    "RedisStore",
+    "RedisStream",
+    "Retention",
+    "Store",
+    "Unlearn",
+    "Withhold",
+    "no_personal_data",
+]
+
+
+class ContractError(ValueError):
+    """An asset has no contract, or its contract contradicts itself; says which and what to do."""
+
+
+class Category(StrEnum):
+    """How closely the data is tied to a person."""
+
+    NONE = "none"
+    AGGREGATE = "aggregate"
+    PSEUDONYMOUS = "pseudonymous"
+    DIRECT = "direct"
+    SENSITIVE = "sensitive"
+
+
+class Purpose(StrEnum):
+    """What data may be used for; `consent/purposes.yaml` gives each its text and legal basis."""
+
+    PERSONALISATION = "personalisation"
+    MODEL_TRAINING = "model_training"
+    ANALYTICS = "analytics"
+    EXPERIMENTATION = "experimentation"
+    MARKETING_EMAIL = "marketing_email"
+    SERVICE = "service"
+
+
+class LegalBasis(StrEnum):
+    """The six legal bases of Art. 6(1) GDPR, in its order."""
+
+    CONSENT = "consent"
+    CONTRACT = "contract"
+    LEGAL_OBLIGATION = "legal_obligation"
+    VITAL_INTERESTS = "vital_interests"
+    PUBLIC_TASK = "public_task"
+    LEGITIMATE_INTERESTS = "legitimate_interests"
+
+
+class Unlearn(StrEnum):
+    """How a trained model forgets a subject."""
+
+    EXACT = "exact"
+    FOLD_OUT = "fold_out"
+    RETRAIN = "retrain"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PostgresStore(_Frozen):
+    """A Postgres table or view; a view is searched and exported but erased through its tables."""
+
+    kind: Literal["postgres"] = "postgres"
+    schema_name: str
+    table: str
+    is_view: bool = False
+
+
+class DeltaStore(_Frozen):
+    """A Delta table in the lake; `path` is relative to the lake's root."""
+
+    kind: Literal["delta"] = "delta"
+    path: str
+
+
+class RedisStore(_Frozen):
+    """Redis keys of a subject; `pattern` holds ``{pseudonym}``, and ``*`` where keys vary."""
+
+    kind: Literal["redis"] = "redis"
+    pattern: str
+
+
+class RedisStream(_Frozen):
+    """A Redis stream; the contract's `subject` names the field that holds the pseudonym."""
+
+    kind: Literal["redis_stream"] = "redis_stream"
+    key: str
+
+
+class FeastOnlineStore(_Frozen):
+    """One feature view in Feast's online store."""
+
+    kind: Literal["feast_online"] = "feast_online"
+    project: str
+    feature_view: str
+    entity: str
+
+
+class Artifacts(_Frozen):
+    """A folder of model artefacts; `path` is relative to the models' root.
+
+    Files that hold one row per subject are Parquet with the contract's `subject` column, or ``.npy``
+    arrays aligned to such a file as the manifest's ``subject_arrays`` says.
+    """
+
+    kind: Literal["artifacts"] = "artifacts"
+    path: str
+
+
+class NoStore(_Frozen):
+    """The asset stores nothing (an action, such as registering feature definitions)."""
+
+    kind: Literal["none"] = "none"
+
+
+Store = Annotated[
+    PostgresStore | DeltaStore | RedisStore | RedisStream | FeastOnlineStore | Artifacts | NoStore,
+    Field(discriminator="kind"),
+]
+
+
+class Retention(_Frozen):
+    """How long rows are kept, counted from a timestamp column (None: from when they were written)."""
+
+    days: int = Field(gt=0)
+    column: str | None = None
+
+
+class Withhold(_Frozen):
+    """How an opt-out takes effect, and within how long."""
+
+    at: Literal["read", "materialisation"]
+    within: timedelta
+
+
+class AssetContract(_Frozen):
+    """The privacy contract of one asset.
+
+    Attributes
+    ----------
+    key: the asset's key, parts joined by ``/`` (``shop/customers``).
+    subject: the column, key field or join key that finds a person; None only where category is
+        ``none`` or ``aggregate``.
+    derived_from_subject_rows: an ``aggregate`` may be recomputed without a subject at its next
+        materialisation; nothing in it can be found by pseudonym.
+    unlearn: for models only.
+    handler: name of a handler registered in place of the store kind's default.
+    """
+
+    key: str = Field(pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)*$")
+    owner: str
+    description: str = Field(min_length=1)
+    category: Category
+    purposes: tuple[Purpose, ...] = ()
+    legal_basis: LegalBasis | None = None
+    retention: Retention | None = None
+    store: Store
+    subject: str | None = None
+    withhold: Withhold | None = None
+    unlearn: Unlearn | None = None
+    reason: str | None = None
+    handler: str | None = None
+
+    @property
+    def holds_subjects(self) -> bool:
+        """Whether a single person can be found in the asset."""
+        return self.category not in (Category.NONE, Category.AGGREGATE)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.category is Category.NONE:
+            if not self.reason:
+                raise ContractError(
+                    f"Contract of {self.key}: category 'none' needs a reason; use no_personal_data(reason=…)."
+                )
+            return self
+        missing = [
+            name for name in ("purposes", "legal_basis", "retention") if not getattr(self, name)
+        ]
+        if self.holds_subjects:
+            missing += [name for name in ("subject", "withhold") if not getattr(self, name)]
+        if missing:
+            raise ContractError(
+                f"Contract of {self.key} ({self.category}): {', '.join(missing)} must be declared, "
+                "because the asset holds data about people."
+            )
+        return self
+
+
+def no_personal_data(
+    key: str, *, owner: str, description: str, reason: str, store: Store
+) -> AssetContract:
+    """A contract for an asset that holds nothing about people, and why that is so."""
+    return AssetContract(
+        key=key,
+        owner=owner,
+        description=description,
+        category=Category.NONE,
+        reason=reason,
+        store=store,
+    )

@@ -1,0 +1,107 @@
+"""Connections to Postgres, one role for each part of the platform.
+
+The URL of the settings (or of the embedded server) belongs to an administrator; it creates the roles and is used for
+migrations alone. Everything else connects as the role of its part, whose password is derived from one secret.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+import psycopg
+from sqlalchemy import URL, make_url
+
+from privacy.secret_files import generated_secret
+from privacy.settings import Environment, PlatformSettings, platform_settings
+
+__all__ = [
+    "DatabaseUnavailableError",
+    "Role",
+    "admin_url",
+    "connect",
+    "redis_url",
+    "role_password",
+    "role_url",
+]
+
+
+class DatabaseUnavailableError(RuntimeError):
+    """No server is configured or running; says how to start one."""
+
+
+class Role(StrEnum):
+    """The Postgres role of each part; a role reads and writes its own schemas only."""
+
+    PRIVACY = "selvedge_privacy"
+    CONSENT = "selvedge_consent"
+    INGEST = "selvedge_ingest"
+    DBT = "selvedge_dbt"
+    SERVING = "selvedge_serving"
+    FEAST = "selvedge_feast"
+    DAGSTER = "selvedge_dagster"
+
+
+def _running_server(settings: PlatformSettings, name: str) -> str:
+    """URL that the CLI wrote when it started the embedded server `name`."""
+    path = settings.run_dir / f"{name}.json"
+    try:
+        return str(json.loads(path.read_text())["url"])
+    except FileNotFoundError as error:
+        raise DatabaseUnavailableError(
+            f"No {name} is running. Start the embedded one with './selvedge up', or set "
+            f"SELVEDGE_{name.upper()}_URL to an existing server."
+        ) from error
+
+
+def admin_url() -> URL:
+    """SQLAlchemy URL of the administrator (migrations only)."""
+    settings = platform_settings()
+    raw = (
+        settings.postgres_url.get_secret_value()
+        if settings.postgres_url
+        else _running_server(settings, "postgres")
+    )
+    return make_url(raw).set(drivername="postgresql+psycopg")
+
+
+def redis_url() -> str:
+    """URL of the Redis server in use."""
+    settings = platform_settings()
+    if settings.redis_url:
+        return settings.redis_url.get_secret_value()
+    return _running_server(settings, "redis")
+
+
+@cache
+def _role_secret() -> bytes:
+    settings = platform_settings()
+    if settings.postgres_role_secret:
+        return settings.postgres_role_secret.get_secret_value().encode()
+    if settings.environment is Environment.PRODUCTION:
+        raise DatabaseUnavailableError(
+            "SELVEDGE_POSTGRES_ROLE_SECRET must be set in production; a generated one is for development."
+        )
+    return generated_secret(settings.secrets_dir / "postgres-roles").encode()
+
+
+def role_password(role: Role) -> str:
+    """Password of `role`, derived from the role secret with HMAC-SHA256."""
+    return hmac.new(_role_secret(), role.value.encode(), hashlib.sha256).hexdigest()
+
+
+def role_url(role: Role, drivername: str = "postgresql+psycopg") -> URL:
+    """SQLAlchemy URL that connects as `role`."""
+    return admin_url().set(username=role.value, password=role_password(role), drivername=drivername)
+
+
+@contextmanager
+def connect(role: Role, *, autocommit: bool = False) -> Iterator[psycopg.Connection[Any]]:
+    """A psycopg connection as `role`, committed on success, rolled back on error, closed after."""
+    url = role_url(role, "postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url, autocommit=autocommit, application_name=role.value) as connection:
+        yield connection

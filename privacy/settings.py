@@ -1,0 +1,83 @@
+"""Where the platform keeps its state and how it reaches Postgres and Redis."""
+
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+class Environment(StrEnum):
+    """Where the platform runs; ``production`` refuses every development key and password."""
+
+    DEVELOPMENT = "development"
+    TEST = "test"
+    PRODUCTION = "production"
+
+
+class PlatformSettings(BaseSettings):
+    """Settings that every package shares: environment, state folder and servers."""
+
+    model_config = SettingsConfigDict(env_prefix="SELVEDGE_", extra="ignore")
+
+    environment: Environment = Field(
+        Environment.DEVELOPMENT, description="development, test or production"
+    )
+    home: Path = Field(
+        PROJECT_ROOT / ".selvedge", description="Folder of all local state; `reset` removes it"
+    )
+    shop_home: Path = Field(
+        PROJECT_ROOT / ".shop", description="Folder of the shop's own raw data (the simulator's)"
+    )
+    postgres_url: SecretStr | None = Field(
+        None,
+        description="URL of an existing Postgres, as a role that may create roles and schemas; "
+        "unset: the embedded server",
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="URL of an existing Redis; unset: the embedded server"
+    )
+    postgres_role_secret: SecretStr | None = Field(
+        None,
+        description="Secret from which the passwords of the platform's Postgres roles are derived; "
+        "unset: a random one kept in the secrets folder (development only)",
+    )
+
+    @property
+    def secrets_dir(self) -> Path:
+        """Folder of key files, mode 0700."""
+        return self.home / "secrets"
+
+    @property
+    def lake_dir(self) -> Path:
+        """Root of the Delta lake."""
+        return self.home / "lake"
+
+    @property
+    def models_dir(self) -> Path:
+        """Root of trained model artefacts."""
+        return self.home / "models"
+
+    @property
+    def logs_dir(self) -> Path:
+        """Folder of the servers' logs."""
+        return self.home / "logs"
+
+    @property
+    def run_dir(self) -> Path:
+        """Folder of process ids, ports and sockets of the running servers."""
+        return self.home / "run"
+
+    @property
+    def tmp_dir(self) -> Path:
+        """Folder of short-lived files (Spark's shuffle among them)."""
+        return self.home / "tmp"
+
+
+@cache
+def platform_settings() -> PlatformSettings:
+    """The settings of this process, read once from the environment."""
+    return PlatformSettings()

@@ -1,0 +1,1 @@
+"""Candidate sources, models, rankers, evaluation and unlearning."""

@@ -1,0 +1,1 @@
+"""The FastAPI ranker: rankings, events, consent and privacy requests over HTTP."""

@@ -1,0 +1,85 @@
+"""One platform for a test run: a state folder of its own, real Postgres and Redis, one Spark session."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+from privacy.settings import PlatformSettings, platform_settings
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _test_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Point every setting at a folder of this run, whatever the caller's environment says."""
+    root = tmp_path_factory.mktemp("selvedge")
+    for name in [name for name in os.environ if name.startswith("SELVEDGE_")]:
+        if name != "SELVEDGE_DATA":
+            del os.environ[name]
+    os.environ["SELVEDGE_ENVIRONMENT"] = "test"
+    os.environ["SELVEDGE_HOME"] = str(root / "home")
+    os.environ["SELVEDGE_SHOP_HOME"] = str(root / "shop")
+    platform_settings.cache_clear()
+    yield
+    platform_settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def settings() -> PlatformSettings:
+    """Settings of the test run."""
+    return platform_settings()
+
+
+@pytest.fixture(scope="session")
+def servers(settings: PlatformSettings) -> Iterator[PlatformSettings]:
+    """Running, migrated Postgres and a running Redis, stopped after the run."""
+    from orchestration.servers.postgres import migrate, start_postgres
+    from orchestration.servers.process import stop
+    from orchestration.servers.redis import start_redis
+
+    start_postgres(settings)
+    start_redis(settings)
+    try:
+        migrate()
+        yield settings
+    finally:
+        stop(settings, "redis")
+        stop(settings, "postgres")
+
+
+@pytest.fixture
+def redis_client(servers: PlatformSettings) -> Iterator["redis.Redis"]:
+    """A client of the run's Redis."""
+    from privacy.database import redis_url
+
+    client = redis.Redis.from_url(redis_url())
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def clean_database(servers: PlatformSettings, redis_client: "redis.Redis") -> None:
+    """Empty tables, keys and lake, for tests that count what is there."""
+    from privacy.database import admin_url
+
+    url = admin_url().set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url) as connection:
+        tables = connection.execute(
+            "select format('%I.%I', schemaname, tablename) from pg_tables "
+            "where schemaname in ('vault', 'consent', 'shop', 'requests', 'audit')"
+        ).fetchall()
+        connection.execute("truncate " + ", ".join(row[0] for row in tables) + " cascade")  # type: ignore[arg-type]
+    redis_client.flushdb()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the real data sets; tests that need it are skipped where it is missing."""
+    from privacy.settings import PROJECT_ROOT
+
+    folder = Path(os.environ.get("SELVEDGE_DATA", PROJECT_ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"real data sets not found at {folder}; set SELVEDGE_DATA to their folder")
+    return folder
