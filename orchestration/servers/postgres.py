@@ -18,7 +18,7 @@ from orchestration.servers.process import (
     ServerError,
     ServerRecord,
     free_port,
-    read_record,
+    last_port,
     start,
 )
 from privacy.secret_files import generated_secret, write_private
@@ -134,16 +134,13 @@ def _initialise(
 
 
 def start_postgres(settings: PlatformSettings) -> ServerRecord:
-    """Start the embedded Postgres, or return the record of the one that runs."""
-    running = read_record(settings, "postgres")
-    if running and running.alive:
-        return running
+    """Start the embedded Postgres on a free port."""
     binaries, data = _binaries(), settings.home / "postgres"
     settings.home.mkdir(parents=True, exist_ok=True)
     user = _user_for([binaries, settings.home])
     if not (data / "PG_VERSION").exists():
         _initialise(settings, binaries, data, user)
-    port = free_port(running.port if running else PREFERRED_PORT)
+    port = free_port(last_port(settings, "postgres", PREFERRED_PORT))
     url = URL.create("postgresql", ADMIN, _admin_password(settings), "127.0.0.1", port, DATABASE)
     options = [item for name, value in SETTINGS.items() for item in ("-c", f"{name}={value}")]
     record = start(
@@ -178,7 +175,7 @@ def _create_database(url: URL) -> None:
         if not connection.execute(
             "select 1 from pg_database where datname = %s", [DATABASE]
         ).fetchone():
-            connection.execute(f"create database {DATABASE}")  # type: ignore[arg-type]
+            connection.execute(f"create database {DATABASE}")
 
 
 def migrate() -> None:

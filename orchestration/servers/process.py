@@ -22,6 +22,7 @@ __all__ = [
     "ServerError",
     "ServerRecord",
     "free_port",
+    "last_port",
     "log_tail",
     "read_record",
     "start",
@@ -88,6 +89,12 @@ def read_record(settings: PlatformSettings, name: str) -> ServerRecord | None:
     """The record of server `name`, None if it was never started or was stopped in order."""
     path = _record_path(settings, name)
     return ServerRecord(**json.loads(path.read_text())) if path.exists() else None
+
+
+def last_port(settings: PlatformSettings, name: str, preferred: int) -> int:
+    """The port that server `name` has, or had when it died; `preferred` if it never ran."""
+    record = read_record(settings, name)
+    return record.port if record else preferred
 
 
 def log_tail(path: str | Path, lines: int = 15) -> str:

@@ -12,7 +12,7 @@ from orchestration.servers.process import (
     ServerError,
     ServerRecord,
     free_port,
-    read_record,
+    last_port,
     start,
 )
 from privacy.secret_files import generated_secret, write_private
@@ -70,12 +70,9 @@ def _write_config(settings: PlatformSettings, port: int) -> Path:
 
 
 def start_redis(settings: PlatformSettings) -> ServerRecord:
-    """Start the embedded Redis, or return the record of the one that runs."""
-    running = read_record(settings, "redis")
-    if running and running.alive:
-        return running
+    """Start the embedded Redis on a free port."""
     binary = _binary()
-    port = free_port(running.port if running else PREFERRED_PORT)
+    port = free_port(last_port(settings, "redis", PREFERRED_PORT))
     url = f"redis://:{_password(settings)}@127.0.0.1:{port}/0"
     return start(
         settings,

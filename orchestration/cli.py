@@ -1,0 +1,251 @@
+"""The command line: what a newcomer types first, and what an operator types every day."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.prompt import Confirm
+
+from orchestration import demo as platform_demo
+from orchestration.progress import console, fail, stage
+from orchestration.servers import platform
+from orchestration.servers.materialisation import RunFailedError
+from orchestration.servers.process import ServerError, read_record
+from orchestration.settings import OrchestrationSettings, orchestration_settings
+from privacy.database import DatabaseUnavailableError
+from privacy.settings import PROJECT_ROOT, Environment, platform_settings
+
+app = typer.Typer(
+    help="Selvedge: personalisation that keeps each person's data from unravelling.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _epilog(example: str) -> str:
+    return f"Example: [bold]./selvedge {example}[/]"
+
+
+SourceOption = Annotated[
+    str | None,
+    typer.Option(help="simulator, renttherunway, online_retail, or a mapping YAML of your own."),
+]
+PathOption = Annotated[
+    Path | None, typer.Option(help="Folder of the source's files.", exists=True, file_okay=False)
+]
+AssumeOption = Annotated[
+    bool, typer.Option(help="Record an assumed opt-in where a source has no consents.")
+]
+
+
+def _chosen(
+    source: str | None, path: Path | None, assume_consent: bool, customers: int | None
+) -> OrchestrationSettings:
+    kept = orchestration_settings()
+    changes: dict[str, object] = {}
+    if source is not None:
+        changes = {"source": source, "source_path": None, "assume_consent": False}
+    if path is not None:
+        changes["source_path"] = path.resolve()
+    if assume_consent:
+        changes["assume_consent"] = True
+    if customers is not None:
+        changes["customers"] = customers
+    return OrchestrationSettings.model_validate({**kept.model_dump(), **changes})
+
+
+@app.command(epilog=_epilog("demo --source renttherunway --path data --assume-consent"))
+def demo(
+    source: SourceOption = None,
+    path: PathOption = None,
+    assume_consent: AssumeOption = False,
+    customers: Annotated[
+        int | None, typer.Option(min=1_000, max=1_000_000, help="Size of the simulated shop.")
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Leave the servers running and return.")
+    ] = False,
+) -> None:
+    """Run the whole platform: servers, data, every asset, the ranker API and the Dagster UI."""
+    settings, began = platform_settings(), time.monotonic()
+    platform_demo.choose_source(settings, _chosen(source, path, assume_consent, customers))
+    started: list[str] = []
+    keep = False
+    try:
+        platform_demo.make_shop(settings)
+        started += platform_demo.start(settings, ("postgres", "redis"))
+        platform_demo.publish_contracts()
+        started += platform_demo.start(settings)
+        platform_demo.materialise(settings)
+        _print_ready(time.monotonic() - began)
+        keep = detach
+        if not detach:
+            console.print("Ctrl-C stops everything that was started.")
+            platform_demo.watch(settings, started)
+    except KeyboardInterrupt:
+        console.print()
+    finally:
+        if not keep:
+            platform_demo.stop(settings, started)
+
+
+def _print_ready(seconds: float) -> None:
+    settings = platform_settings()
+    ui, api = read_record(settings, "dagster-ui"), read_record(settings, "ranker")
+    console.print(f"\n[bold]Selvedge is running[/] [dim]after {seconds:.0f} s[/]")
+    if ui:
+        console.print(f"  Dagster UI   {ui.address}")
+    if api:
+        console.print(f"  Ranker API   {api.address}/docs")
+        console.print(
+            f"  Try          curl '{api.address}/v1/recommendations?touchpoint=homepage' \\"
+        )
+        console.print(
+            '                 -H "Authorization: Bearer $(./selvedge status --key storefront)"'
+        )
+    console.print("  Status       ./selvedge status        Stop  ./selvedge down")
+
+
+@app.command(epilog=_epilog("up"))
+def up() -> None:
+    """Start every server and leave them running."""
+    settings = platform_settings()
+    platform_demo.start(settings, ("postgres", "redis"))
+    platform_demo.publish_contracts()
+    platform_demo.start(settings)
+    console.print(platform_demo.status_table(settings))
+
+
+@app.command(epilog=_epilog("down"))
+def down() -> None:
+    """Stop every server that the platform started; data stays."""
+    platform_demo.stop(platform_settings())
+
+
+def _keys() -> dict[str, str]:
+    from serving.auth import Scope, api_key
+
+    return {scope.value: api_key(scope) for scope in Scope}
+
+
+@app.command(epilog=_epilog("status --json"))
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    key: Annotated[
+        str | None, typer.Option(help="Print one development API key (storefront, privacy).")
+    ] = None,
+) -> None:
+    """Show every server: address, port, process id, version, health; the log's end where one died."""
+    settings = platform_settings()
+    development = settings.environment is not Environment.PRODUCTION
+    if key is not None:
+        keys = _keys() if development else {}
+        if key not in keys:
+            raise typer.BadParameter(f"no development key '{key}'; one of: {', '.join(keys)}")
+        sys.stdout.write(keys[key] + "\n")
+        return
+    servers = platform.status(settings)
+    if as_json:
+        report = {
+            "environment": settings.environment.value,
+            "source": orchestration_settings().source,
+            "servers": [asdict(server) for server in servers],
+            **({"api_keys": _keys()} if development else {}),
+        }
+        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+    else:
+        console.print(platform_demo.status_table(settings))
+        for server in servers:
+            if server.log_tail:
+                console.print(
+                    f"\n[red]{server.name} {server.health}[/], last of {server.log}:\n{server.log_tail}"
+                )
+    if any(server.health in ("died", "not ready", "unreachable") for server in servers):
+        raise typer.Exit(1)
+
+
+@app.command(epilog=_epilog("reset --yes"))
+def reset(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Stop the servers and remove all local state: keys, data, models and the simulated shop."""
+    settings = platform_settings()
+    folders = platform_demo.state_folders(settings)
+    if not folders:
+        console.print("Nothing to remove.")
+        return
+    names = " and ".join(str(folder) for folder in folders)
+    if not yes and not Confirm.ask(f"Remove {names} with everything in it?", default=False):
+        raise typer.Exit(1)
+    platform_demo.stop(settings)
+    for folder in folders:
+        with stage(f"remove {folder}"):
+            shutil.rmtree(folder)
+
+
+@app.command(epilog=_epilog("materialize marts/fct_orders"))
+def materialize(
+    assets: Annotated[
+        list[str] | None, typer.Argument(help="Asset keys; all of them where none is given.")
+    ] = None,
+) -> None:
+    """Materialise assets through Dagster; the servers must be up."""
+    platform_demo.materialise(platform_settings(), assets=assets)
+
+
+@app.command(epilog=_epilog("quality --source renttherunway --path data"))
+def quality(source: SourceOption = None, path: PathOption = None) -> None:
+    """Check data quality: of the stored tables, or of a source before it is ingested."""
+    from orchestration.quality.run import run_suites
+
+    report = run_suites(source, path)
+    console.print(report.table())
+    if not report.success:
+        raise typer.Exit(1)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog=_epilog("dbt build --select marts"),
+)
+def dbt(context: typer.Context) -> None:
+    """Run dbt against the platform's warehouse with the platform's settings."""
+    from orchestration.warehouse_project import run_dbt
+
+    raise typer.Exit(run_dbt(context.args))
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog=_epilog("test tests/unit"),
+)
+def test(context: typer.Context) -> None:
+    """Run every check of the project (or what pytest is given); starts the servers it needs."""
+    command = [sys.executable, "-m", "pytest", *context.args]
+    raise typer.Exit(subprocess.run(command, cwd=PROJECT_ROOT, check=False).returncode)
+
+
+def main() -> None:
+    """Run the command line; expected failures end with one sentence and status 1."""
+    try:
+        app(prog_name="selvedge")
+    except (
+        DatabaseUnavailableError,
+        RunFailedError,
+        ServerError,
+        platform_demo.DemoError,
+    ) as error:
+        fail(str(error))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""The whole platform from nothing: servers, the shop's data, every asset, the UI and the ranker."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.table import Table
+
+from orchestration.progress import console, stage
+from orchestration.servers import materialisation, platform
+from orchestration.servers.dagster import instance
+from orchestration.servers.process import read_record
+from orchestration.settings import (
+    OrchestrationSettings,
+    orchestration_settings,
+    remember_source,
+)
+from privacy.settings import PlatformSettings
+
+__all__ = [
+    "DemoError",
+    "choose_source",
+    "make_shop",
+    "materialise",
+    "publish_contracts",
+    "start",
+    "stop",
+    "watch",
+]
+
+EVERYTHING = "everything"
+
+
+class DemoError(RuntimeError):
+    """The demo cannot go on; says why and what to do."""
+
+
+def choose_source(settings: PlatformSettings, chosen: OrchestrationSettings) -> None:
+    """Keep the chosen source for every process of this platform.
+
+    Raises DemoError where the state already holds another source's data, or where a source without consents is
+    chosen without saying that consent is assumed.
+    """
+    from orchestration.sources.connector import open_source
+
+    kept = orchestration_settings()
+    changed = (kept.source, kept.source_path) != (chosen.source, chosen.source_path)
+    if (settings.home / "source.json").exists() and changed:
+        raise DemoError(
+            f"{settings.home} holds the data of source '{kept.source}'. Run './selvedge reset' first, or set "
+            "SELVEDGE_HOME to another folder."
+        )
+    if chosen.source != "simulator":
+        source = open_source(chosen.source, chosen.source_path)
+        if not source.declares_consent and not chosen.assume_consent:
+            raise DemoError(
+                f"Source '{chosen.source}' has no consent records. Without consent nothing may be personalised; "
+                "add --assume-consent to record an assumed opt-in, marked as such in the ledger."
+            )
+    remember_source(chosen)
+    orchestration_settings.cache_clear()
+
+
+def make_shop(settings: PlatformSettings) -> None:
+    """Simulate the shop unless its data is there or the source is another."""
+    from orchestration.sources.simulator import simulate
+
+    chosen = orchestration_settings()
+    if chosen.source != "simulator" or chosen.source_path is not None:
+        return
+    marker = settings.shop_home / "shop.json"
+    if marker.exists():
+        console.print(f"[green]✓[/] shop data reused from {settings.shop_home}")
+        return
+    until = chosen.until
+    if until is None:
+        from datetime import UTC, datetime
+
+        until = datetime.now(UTC).date()
+    with stage(f"simulate a shop of {chosen.customers:,} customers"):
+        simulate(settings.shop_home, customers=chosen.customers, seed=chosen.seed, until=until)
+
+
+def start(settings: PlatformSettings, names: tuple[str, ...] = platform.SERVERS) -> list[str]:
+    """Start the named servers with a line for each; names of those that this call started."""
+    started: list[str] = []
+    pending: Iterator[tuple[str, bool]] = platform.start_servers(settings, names)
+    while True:
+        began = time.monotonic()
+        try:
+            name, new = next(pending)
+        except StopIteration:
+            return started
+        record = read_record(settings, name)
+        where = record.address if record else ""
+        took = f"{time.monotonic() - began:.1f} s" if new else "already running"
+        console.print(f"[green]✓[/] {name} {where} [dim]{took}[/]")
+        started += [name] if new else []
+
+
+def stop(settings: PlatformSettings, names: list[str] | None = None) -> None:
+    """Stop servers (all, unless named) with a line for each."""
+    chosen = platform.SERVERS if names is None else tuple(names)
+    for name in platform.stop_servers(settings, chosen):
+        console.print(f"[green]✓[/] {name} stopped")
+
+
+def publish_contracts() -> None:
+    """Publish every asset's contract, so that serving and erasure know all assets."""
+    from orchestration.contracted import contracts_of
+    from orchestration.definitions import defs
+    from privacy.registry import publish
+
+    with stage("load the definitions and publish their contracts"):
+        publish(contracts_of(defs))
+
+
+@contextmanager
+def _cancelled_with(settings: PlatformSettings, run_id: str) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        materialisation.cancel(instance(settings), run_id)
+        raise
+
+
+def materialise(
+    settings: PlatformSettings, job: str = EVERYTHING, assets: list[str] | None = None
+) -> None:
+    """Run `job` (or the named assets of it) through Dagster, with a line for each asset.
+
+    Raises RunFailedError where the run does not succeed.
+    """
+    ui = read_record(settings, "dagster-ui")
+    if ui is None or not ui.alive:
+        raise DemoError("The Dagster UI is not running: start it with './selvedge up'.")
+    began = time.monotonic()
+    run_id = materialisation.launch(ui.port, job, assets)
+    console.print(f"… materialise: follow it at {ui.address}/runs/{run_id}")
+    with (
+        _cancelled_with(settings, run_id),
+        console.status("waiting for the run to start") as spinner,
+    ):
+        for progress in materialisation.follow(instance(settings), run_id):
+            _show(progress, spinner.update)
+    console.print(f"[green]✓[/] materialised [dim]{time.monotonic() - began:.1f} s[/]")
+
+
+def _show(progress: materialisation.Progress, update: object) -> None:
+    assert callable(update)
+    match progress.kind:
+        case "started":
+            update(f"{progress.subject} …")
+        case "materialised":
+            rows = "" if progress.rows is None else f"{progress.rows:,} rows "
+            console.print(
+                f"  [green]✓[/] {progress.subject} [dim]{rows}{progress.seconds:.1f} s[/]"
+            )
+        case "check_failed":
+            console.print(f"  [yellow]![/] check {progress.subject} ({progress.detail})")
+        case "failed":
+            console.print(f"  [red]✗[/] {progress.detail}")
+        case "finished":
+            pass
+
+
+def watch(settings: PlatformSettings, names: list[str]) -> None:
+    """Wait, and say it when one of the named servers dies; returns when all of them have ended."""
+    alive = set(names)
+    while alive:
+        time.sleep(1)
+        for name in sorted(alive):
+            record = read_record(settings, name)
+            if record is None or not record.alive:
+                alive.discard(name)
+                if record is not None:
+                    console.print(f"[red]✗[/] {name} died; './selvedge status' shows its log")
+
+
+def status_table(settings: PlatformSettings) -> Table:
+    """The servers as a table: health, address, process id, version and memory."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("server", "health", "address", "pid", "version"):
+        table.add_column(title)
+    table.add_column("memory (MiB)", justify="right")
+    for server in platform.status(settings):
+        colour = "green" if server.health == "ok" else "red"
+        table.add_row(
+            server.name,
+            f"[{colour}]{server.health}[/]",
+            server.address or "",
+            str(server.pid or ""),
+            server.version or "",
+            str(server.memory_mib or ""),
+        )
+    return table
+
+
+def state_folders(settings: PlatformSettings) -> list[Path]:
+    """What `reset` removes: the platform's state and the simulated shop."""
+    return [folder for folder in (settings.home, settings.shop_home) if folder.exists()]

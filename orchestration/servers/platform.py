@@ -1,0 +1,156 @@
+"""All servers of one machine together: started in order, stopped in reverse, and their state."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import psutil
+import psycopg
+import redis as redis_package
+
+from orchestration.servers import dagster, ranker
+from orchestration.servers.postgres import migrate, start_postgres
+from orchestration.servers.process import ServerRecord, log_tail, read_record, stop
+from orchestration.servers.redis import start_redis
+from privacy.database import admin_url, redis_url
+from privacy.settings import PlatformSettings
+
+__all__ = [
+    "SERVERS",
+    "ServerStatus",
+    "start_servers",
+    "status",
+    "stop_servers",
+]
+
+# Start order; stopped in reverse.
+SERVERS = ("postgres", "redis", "dagster-code", "dagster-ui", "dagster-daemon", "ranker")
+
+
+@dataclass(frozen=True)
+class ServerStatus:
+    """One server as `status` shows it; `health` is ok, starting, died, stopped or unreachable."""
+
+    name: str
+    health: str
+    address: str | None = None
+    port: int | None = None
+    pid: int | None = None
+    version: str | None = None
+    memory_mib: int | None = None
+    log: str | None = None
+    log_tail: str | None = None
+
+
+Starter = Callable[[PlatformSettings], ServerRecord]
+
+
+def _starters(settings: PlatformSettings) -> dict[str, Starter]:
+    starters: dict[str, Starter] = {
+        "postgres": start_postgres,
+        "redis": start_redis,
+        "dagster-code": dagster.start_code_server,
+        "dagster-ui": dagster.start_webserver,
+        "dagster-daemon": dagster.start_daemon,
+        "ranker": ranker.start_ranker,
+    }
+    if settings.postgres_url:
+        del starters["postgres"]
+    if settings.redis_url:
+        del starters["redis"]
+    return starters
+
+
+def start_servers(settings: PlatformSettings, names: tuple[str, ...]) -> Iterator[tuple[str, bool]]:
+    """Start the named servers in order; yields each name and whether this call started it.
+
+    Migrations run once Postgres is up. Servers configured by URL are left alone.
+    """
+    starters = _starters(settings)
+    for name in SERVERS:
+        if name in names and name in starters:
+            record = read_record(settings, name)
+            running = record is not None and record.alive
+            if not running:
+                starters[name](settings)
+            yield name, not running
+        if name == "redis":
+            migrate()
+
+
+def stop_servers(settings: PlatformSettings, names: tuple[str, ...] = SERVERS) -> Iterator[str]:
+    """Stop the named servers in reverse order; yields the name of each that ran."""
+    for name in reversed(SERVERS):
+        if name in names and stop(settings, name):
+            yield name
+
+
+def _postgres_answers() -> bool:
+    url = admin_url().set(drivername="postgresql").render_as_string(hide_password=False)
+    try:
+        psycopg.connect(url, connect_timeout=3).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _redis_answers() -> bool:
+    client = redis_package.Redis.from_url(redis_url(), socket_timeout=3)
+    try:
+        return bool(client.ping())
+    except redis_package.RedisError:
+        return False
+    finally:
+        client.close()
+
+
+def _answers(settings: PlatformSettings, record: ServerRecord) -> bool:
+    checks: dict[str, Callable[[], bool]] = {
+        "postgres": _postgres_answers,
+        "redis": _redis_answers,
+        "dagster-ui": lambda: dagster.webserver_answers(record.port),
+        "ranker": lambda: ranker.ranker_answers(record.port, "/health/ready"),
+    }
+    return checks.get(record.name, lambda: True)()
+
+
+def _memory(pid: int) -> int:
+    """Proportional memory of a process and its children in MiB."""
+    total = 0
+    for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+        try:
+            total += process.memory_full_info().pss
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return total // 2**20
+
+
+def _external(name: str, answers: Callable[[], bool], address: str) -> ServerStatus:
+    return ServerStatus(name, "ok" if answers() else "unreachable", address=address)
+
+
+def _one(settings: PlatformSettings, name: str) -> ServerStatus:
+    if name == "postgres" and settings.postgres_url:
+        return _external(name, _postgres_answers, admin_url().set(password=None).render_as_string())
+    if name == "redis" and settings.redis_url:
+        return _external(name, _redis_answers, redis_url().rsplit("@", 1)[-1])
+    record = read_record(settings, name)
+    if record is None:
+        return ServerStatus(name, "stopped")
+    details = {"address": record.address, "port": record.port, "version": record.version}
+    if not record.alive:
+        return ServerStatus(name, "died", log=record.log, log_tail=log_tail(record.log), **details)  # type: ignore[arg-type]
+    health = "ok" if _answers(settings, record) else "not ready"
+    return ServerStatus(
+        name,
+        health,
+        pid=record.pid,
+        memory_mib=_memory(record.pid),
+        log=record.log,
+        log_tail=None if health == "ok" else log_tail(record.log),
+        **details,  # type: ignore[arg-type]
+    )
+
+
+def status(settings: PlatformSettings) -> list[ServerStatus]:
+    """The state of every server, in start order."""
+    return [_one(settings, name) for name in SERVERS]
