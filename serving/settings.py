@@ -1,0 +1,63 @@
+"""Settings of the ranker API: keys, limits, waiting times and logging."""
+
+from datetime import timedelta
+from functools import cache
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["ServingSettings", "serving_settings"]
+
+
+class ServingSettings(BaseSettings):
+    """What the API reads from the environment (prefix ``SELVEDGE_``)."""
+
+    model_config = SettingsConfigDict(env_prefix="SELVEDGE_", extra="ignore")
+
+    api_key_storefront: SecretStr | None = Field(
+        None,
+        description="API key of the storefront (rankings, events, references); at least 32 characters. "
+        "Unset: generated into the secrets folder (never in production)",
+    )
+    api_key_privacy: SecretStr | None = Field(
+        None,
+        description="API key of the privacy centre (assets, privacy requests); at least 32 characters. "
+        "Unset: generated into the secrets folder (never in production)",
+    )
+    serving_subject_reference_ttl: timedelta = Field(
+        timedelta(hours=12), gt=timedelta(0), description="How long a subject reference is valid"
+    )
+    serving_session_ttl: timedelta = Field(
+        timedelta(minutes=30),
+        gt=timedelta(0),
+        description="How long a consented subject's recent items are kept after the last event",
+    )
+    serving_session_items: int = Field(
+        20, ge=1, le=200, description="How many recent items of a session are kept"
+    )
+    serving_body_limit_bytes: int = Field(
+        1_048_576, ge=1024, description="Largest request body that is read, in bytes"
+    )
+    serving_redis_connections: int = Field(
+        64, ge=1, description="Connections to Redis per worker; requests beyond it wait"
+    )
+    serving_redis_timeout_seconds: float = Field(
+        0.5, gt=0, description="How long one read or write of Redis may take"
+    )
+    serving_live_check_seconds: float = Field(
+        1.0, gt=0, description="How often a worker looks whether another model went live"
+    )
+    serving_backpressure: int = Field(
+        512, ge=1, description="Connections a worker holds at once; more wait in the backlog"
+    )
+    serving_access_log: bool = Field(
+        False,
+        description="Log every request (method, route template, status, duration; never a path, "
+        "a query string or a header); failed requests are always logged",
+    )
+
+
+@cache
+def serving_settings() -> ServingSettings:
+    """The settings of this process, read once from the environment."""
+    return ServingSettings()
