@@ -115,10 +115,16 @@ def _print_ready(seconds: float) -> None:
 
 
 @app.command(epilog=_epilog("up"))
-def up() -> None:
+def up(
+    only_data: Annotated[
+        bool, typer.Option("--only-data", help="Postgres and Redis alone.")
+    ] = False,
+) -> None:
     """Start every server and leave them running."""
     settings = platform_settings()
     platform_demo.start(settings, ("postgres", "redis"))
+    if only_data:
+        return
     platform_demo.publish_contracts()
     platform_demo.start(settings)
     console.print(platform_demo.status_table(settings))

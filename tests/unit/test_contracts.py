@@ -1,0 +1,91 @@
+"""A contract that contradicts itself, or an asset without one, is refused with a sentence that names it."""
+
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+from pydantic import ValidationError
+
+from orchestration.contracted import contracted_asset, contracts_of
+from privacy.contracts import (
+    AssetContract,
+    Category,
+    ContractError,
+    DeltaStore,
+    LegalBasis,
+    NoStore,
+    Purpose,
+    Retention,
+    Withhold,
+    no_personal_data,
+)
+
+
+def _personal(key: str = "lake/visits", **changes: Any) -> AssetContract:
+    fields: dict[str, Any] = {
+        "key": key,
+        "owner": "team:privacy",
+        "description": "Visits of the shop.",
+        "category": Category.PSEUDONYMOUS,
+        "purposes": (Purpose.ANALYTICS,),
+        "legal_basis": LegalBasis.CONSENT,
+        "retention": Retention(days=30),
+        "store": DeltaStore(path="visits"),
+        "subject": "pseudonym",
+        "withhold": Withhold(at="materialisation", within=timedelta(days=1)),
+    }
+    return AssetContract(**(fields | changes))
+
+
+@pytest.mark.parametrize("field", ["purposes", "legal_basis", "retention", "subject", "withhold"])
+def test_personal_data_without_a_field_is_refused(field: str) -> None:
+    with pytest.raises(ValidationError, match=f"lake/visits.*{field}"):
+        _personal(**{field: () if field == "purposes" else None})
+
+
+def test_no_personal_data_needs_a_reason() -> None:
+    with pytest.raises(ValidationError, match="needs a reason"):
+        no_personal_data(
+            "lake/products", owner="team:a", description="d", reason="", store=NoStore()
+        )
+
+
+def test_a_contract_survives_json() -> None:
+    contract = _personal()
+    assert AssetContract.model_validate_json(contract.model_dump_json()) == contract
+
+
+def test_an_asset_without_a_contract_is_named() -> None:
+    @dg.asset(key=["lake", "bare"])
+    def bare() -> None: ...
+
+    with pytest.raises(ContractError, match="lake/bare has no AssetContract"):
+        contracts_of(dg.Definitions(assets=[bare]))
+
+
+def test_an_asset_for_more_than_its_input_was_collected_for_is_refused() -> None:
+    @contracted_asset(_personal(), group="lake", kinds=["delta"])
+    def visits() -> None: ...
+
+    @contracted_asset(
+        _personal("lake/letters", purposes=(Purpose.MARKETING_EMAIL,)),
+        group="lake",
+        kinds=["delta"],
+        deps=["lake/visits"],
+    )
+    def letters() -> None: ...
+
+    with pytest.raises(ContractError, match=r"lake/letters serves marketing_email.*lake/visits"):
+        contracts_of(dg.Definitions(assets=[visits, letters]))
+
+
+def test_the_contract_gives_an_asset_its_key_owner_and_description() -> None:
+    @contracted_asset(_personal(), group="lake", kinds=["delta"], columns={"pseudonym": "string"})
+    def visits() -> None: ...
+
+    (spec,) = dg.Definitions(assets=[visits]).resolve_all_asset_specs()
+    assert spec.key.to_user_string() == "lake/visits"
+    assert spec.owners == ["team:privacy"]
+    assert spec.description == "Visits of the shop."
+    assert spec.tags["selvedge/category"] == "pseudonymous"
