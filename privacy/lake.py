@@ -1,0 +1,214 @@
+"""Delta tables of the lake: created, appended to, replaced and erased so that no pseudonym outlives its rows.
+
+Two places keep copies of column values apart from the rows: per-file statistics in the transaction log, which
+`create_or_open` switches off for columns that find a person or hold their words, and the predicate of a ``DELETE``, which the log records
+literally. So rows are erased by a merge with a table of pseudonyms, and the files that held them are vacuumed at once.
+Merges stream their source (``streamed_exec=True``): without it delta-rs derives a range of keys from the source to prune
+files, and writes that range, which for one erased subject is the pseudonym itself, into the log.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+
+from privacy.settings import platform_settings
+
+__all__ = [
+    "IDENTIFYING_COLUMNS",
+    "LakeError",
+    "append_new",
+    "count",
+    "create_or_open",
+    "erase",
+    "exists",
+    "open_table",
+    "replace",
+    "table_path",
+]
+
+IDENTIFYING_COLUMNS = frozenset({"pseudonym", "session", "source_key", "query"})
+_STATISTICS = "delta.dataSkippingStatsColumns"
+_KEEP_OLD_FILES_HOURS = 24
+_ATTEMPTS = 5
+_Result = TypeVar("_Result")
+
+
+class LakeError(RuntimeError):
+    """A Delta table cannot be read or written as asked; says which table and what to do."""
+
+
+def table_path(path: str | Path) -> Path:
+    """Where the Delta table `path` lies; a relative one is taken from the lake's root."""
+    return platform_settings().lake_dir / path
+
+
+def exists(path: str | Path) -> bool:
+    """Whether a Delta table lies at `path`."""
+    return bool(DeltaTable.is_deltatable(str(table_path(path))))
+
+
+def open_table(path: str | Path) -> DeltaTable:
+    """The newest version of the Delta table at `path`; LakeError where there is none."""
+    try:
+        return DeltaTable(str(table_path(path)))
+    except TableNotFoundError as error:
+        raise LakeError(
+            f"No Delta table '{path}' in the lake: materialise the asset that writes it first."
+        ) from error
+
+
+def create_or_open(path: str | Path, schema: pa.Schema) -> DeltaTable:
+    """The Delta table at `path`, made with `schema` where there is none.
+
+    Its transaction log keeps statistics only for the other columns than `IDENTIFYING_COLUMNS`.
+    """
+    location = table_path(path)
+    location.parent.mkdir(parents=True, exist_ok=True)
+    return DeltaTable.create(
+        str(location), schema, mode="ignore", configuration=_configuration(schema)
+    )
+
+
+def append_new(path: str | Path, rows: pa.Table, key: str = "source_key") -> int:
+    """Add the rows of `rows` whose `key` is not in the table yet; returns how many (0: no new version).
+
+    Safe to repeat and to run beside other writers: what one of them adds first is not added again.
+    """
+
+    def attempt() -> int:
+        table = create_or_open(path, rows.schema)
+        fresh = _absent(table, rows, key)
+        if fresh.num_rows == 0:
+            return 0
+        merge = table.merge(
+            fresh, f"t.{key} = s.{key}", source_alias="s", target_alias="t", streamed_exec=True
+        )
+        return int(merge.when_not_matched_insert_all().execute()["num_target_rows_inserted"])
+
+    return _with_retries(path, attempt)
+
+
+def replace(path: str | Path, rows: pa.Table) -> int:
+    """Make `rows` the table's whole content; returns the new version. Files a day out of use are deleted."""
+
+    def attempt() -> int:
+        create_or_open(path, rows.schema)
+        write_deltalake(str(table_path(path)), rows, mode="overwrite", schema_mode="overwrite")
+        table = open_table(path)
+        wanted = _configuration(rows.schema)
+        if table.metadata().configuration.get(_STATISTICS) != wanted[_STATISTICS]:
+            table.alter.set_table_properties(wanted)
+        table.vacuum(
+            retention_hours=_KEEP_OLD_FILES_HOURS, enforce_retention_duration=False, dry_run=False
+        )
+        return int(open_table(path).version())
+
+    return _with_retries(path, attempt)
+
+
+def erase(path: str | Path, column: str, pseudonyms: Sequence[str]) -> int:
+    """Delete the rows whose `column` is one of `pseudonyms`, and every old file; returns how many.
+
+    The files are vacuumed even where no row is left to delete, so that an erasure cut short is finished by the next.
+    """
+    if not exists(path):
+        return 0
+    doomed = pa.table({column: pa.array(sorted(set(pseudonyms)), pa.string())})
+
+    def attempt() -> int:
+        table = open_table(path)
+        deleted = 0
+        if _holds(table, column, doomed):
+            merge = table.merge(
+                doomed,
+                f"t.{column} = s.{column}",
+                source_alias="s",
+                target_alias="t",
+                streamed_exec=True,
+            )
+            deleted = int(merge.when_matched_delete().execute()["num_target_rows_deleted"])
+            table = open_table(path)
+        table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+        return deleted
+
+    return _with_retries(path, attempt)
+
+
+def count(path: str | Path, column: str | None = None, pseudonym: str | None = None) -> int:
+    """Rows in the table at `path` (0 where there is none), or those whose `column` is `pseudonym`."""
+    if not exists(path):
+        return 0
+    table = open_table(path)
+    if column is None:
+        return int(table.count())
+    found = pa.table({column: pa.array([pseudonym], pa.string())})
+    return _matches(table, column, found)
+
+
+def _configuration(schema: pa.Schema) -> dict[str, str]:
+    kept = [
+        field.name
+        for field in schema
+        if field.name not in IDENTIFYING_COLUMNS and not pa.types.is_nested(field.type)
+    ]
+    return {_STATISTICS: ",".join(kept)}
+
+
+def _files(table: DeltaTable) -> list[str]:
+    return list(table.file_uris())
+
+
+def _absent(table: DeltaTable, rows: pa.Table, key: str) -> pa.Table:
+    """Rows of `rows` with a new `key`, the first of each; one bounded pass over the table's key column."""
+    with duckdb.connect() as database:
+        database.register("batch", rows.append_column("_row", pa.array(range(rows.num_rows))))
+        held = "select null::varchar as key where false"
+        parameters: list[object] = []
+        if files := _files(table):
+            held = f'select "{key}" as key from read_parquet(?)'  # noqa: S608 (a column name of ours)
+            parameters = [files]
+        found = database.execute(
+            f'select min(_row) as row from batch where "{key}" not in '  # noqa: S608
+            f'(select held.key from ({held}) held where held.key in (select "{key}" from batch)) '
+            f'group by "{key}" order by row',
+            parameters,
+        ).to_arrow_table()
+    return rows.take(found["row"].combine_chunks())
+
+
+def _matches(table: DeltaTable, column: str, wanted: pa.Table) -> int:
+    files = _files(table)
+    if not files:
+        return 0
+    with duckdb.connect() as database:
+        database.register("wanted", wanted)
+        found = database.execute(
+            f'select count(*) from read_parquet(?) where "{column}" in (select "{column}" from wanted)',  # noqa: S608
+            [files],
+        ).fetchone()
+    return int(found[0]) if found else 0
+
+
+def _holds(table: DeltaTable, column: str, wanted: pa.Table) -> bool:
+    return _matches(table, column, wanted) > 0
+
+
+def _with_retries(path: str | Path, attempt: Callable[[], _Result]) -> _Result:
+    """Run `attempt`, again from the newest version where another writer committed in between."""
+    for wait in range(_ATTEMPTS - 1):
+        try:
+            return attempt()
+        except CommitFailedError:
+            time.sleep(0.1 * 2**wait)
+    try:
+        return attempt()
+    except CommitFailedError as error:
+        raise LakeError(
+            f"Delta table '{path}' was changed by other writers {_ATTEMPTS} times in a row; try again."
+        ) from error
