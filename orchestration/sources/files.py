@@ -1,0 +1,283 @@
+"""The file connector: CSV and Parquet files read through a mapping, in batches and bounded memory.
+
+DuckDB parses and checks while it streams. Only two things span a whole table: hashes of its keys (to find
+repeated ones) and, where a mapping folds rows, one row per key. Both spill to a private temporary folder.
+"""
+
+import csv
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from orchestration.sources.batch import Batch, QuarantinedRow, SourceError
+from orchestration.sources.mapping import CsvFormat, SourceMapping
+from orchestration.sources.model import TABLES
+from orchestration.sources.query import (
+    Parameters,
+    checked_rows,
+    duplicate_keys,
+    folded,
+)
+
+__all__ = ["FileSource"]
+
+MEMORY_LIMIT = "1GB"
+WRONG_MAPPING_SHARE = 0.5
+"""Above this share of unparsable values in a batch, the mapping is wrong and not the rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: Path
+    name: str
+    kinds: dict[str, str]
+
+
+class FileSource:
+    """A `Source` over the files of one folder; see `orchestration.sources.connector.Source`."""
+
+    def __init__(self, mapping: SourceMapping, path: Path) -> None:
+        """Check that each mapped file and column is there; raises `SourceError` where one is not."""
+        if not path.exists():
+            raise SourceError(f"source {mapping.name}: {path} does not exist; {_advice(mapping)}")
+        self.name = mapping.name
+        self.declares_consent = "consents" in mapping.tables
+        self._mapping = mapping
+        self._path = path
+        self._files = {table: self._found(table) for table in mapping.tables}
+
+    def tables(self) -> tuple[str, ...]:
+        """Names of the canonical tables that the mapping provides, in the canonical model's order."""
+        return tuple(name for name in TABLES if name in self._mapping.tables)
+
+    def read(self, table: str, *, batch_rows: int = 50_000) -> Iterator[Batch]:
+        """Batches of at most `batch_rows` rows read, ordered by file and row (a folded table: by first row).
+
+        Raises `SourceError` for a table that is not mapped, a file that is no valid CSV or Parquet, and a column
+        that the mapping cannot parse in most rows.
+        """
+        if table not in self._mapping.tables:
+            raise SourceError(
+                f"source {self.name} has no table {table!r}; it has {', '.join(self.tables())}"
+            )
+        with _connection() as connection:
+            read = self._read_folded if self._mapping.tables[table].fold else self._read_rows
+            yield from read(connection, table, batch_rows)
+
+    def _read_rows(
+        self, connection: duckdb.DuckDBPyConnection, table: str, batch_rows: int
+    ) -> Iterator[Batch]:
+        bound = Parameters()
+        every = [self._query(table, file, bound) for file in self._files[table]]
+        self._run(connection, f"create temp table repeated as {duplicate_keys(every)}", bound)
+        for file in self._files[table]:
+            bound = Parameters()
+            rows = self._query(table, file, bound)
+            judged = (
+                f"select q.* exclude (_reason), coalesce(q._reason, case "  # noqa: S608 - see checked_rows
+                "when r.first_position = q._position then null "
+                "when r.first_content = q._content then 'exact_duplicate' "
+                "when r._key is not null then 'repeated_key' end) as _reason "
+                f"from ({rows}) q left join repeated r on q._key = r._key"
+            )
+            for block in self._blocks(connection, judged, bound, batch_rows):
+                yield self._batch(table, file, block)
+
+    def _read_folded(
+        self, connection: duckdb.DuckDBPyConnection, table: str, batch_rows: int
+    ) -> Iterator[Batch]:
+        """First the refused rows, file by file, then one row per key."""
+        for file in self._files[table]:
+            bound = Parameters()
+            rows = self._query(table, file, bound)
+            for block in self._blocks(connection, rows, bound, batch_rows):
+                yield self._batch(table, file, block, accept=False)
+        bound = Parameters()
+        every = [self._query(table, file, bound) for file in self._files[table]]
+        query = folded(TABLES[table], self._mapping.tables[table], every)
+        for block in self._blocks(connection, query, bound, batch_rows):
+            yield Batch(TABLES[table], _canonical(table, block), [], 0)
+
+    def _query(self, table: str, file: _File, bound: Parameters) -> str:
+        index = self._files[table].index(file)
+        reader = _reader(file, self._mapping.csv, bound)
+        mapping = self._mapping.tables[table]
+        return checked_rows(TABLES[table], mapping, reader, file.kinds, index, bound)
+
+    def _run(
+        self, connection: duckdb.DuckDBPyConnection, query: str, bound: Parameters
+    ) -> duckdb.DuckDBPyConnection:
+        try:
+            return connection.execute(query, bound.values)
+        except duckdb.Error as error:
+            raise _unreadable(self.name, error) from None  # DuckDB quotes the row: not chained
+
+    def _blocks(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        query: str,
+        bound: Parameters,
+        batch_rows: int,
+    ) -> Iterator[pa.RecordBatch]:
+        blocks = self._run(connection, query, bound).to_arrow_reader(batch_rows)
+        try:
+            yield from blocks
+        except (duckdb.Error, pa.ArrowException) as error:
+            raise _unreadable(self.name, error) from None
+
+    def _batch(
+        self, table: str, file: _File, block: pa.RecordBatch, *, accept: bool = True
+    ) -> Batch:
+        clean = pc.is_null(block["_reason"])
+        refused = block.filter(pc.invert(clean))
+        quarantined = [
+            QuarantinedRow(table, file.name, row, reason)
+            for row, reason in zip(
+                refused["_row"].to_pylist(), refused["_reason"].to_pylist(), strict=True
+            )
+        ]
+        self._refuse_wrong_mapping(table, quarantined, block.num_rows)
+        schema = TABLES[table].schema
+        rows = _canonical(table, block.filter(clean)) if accept else _no_rows(schema)
+        return Batch(TABLES[table], rows, quarantined, block.num_rows)
+
+    def _refuse_wrong_mapping(self, table: str, rows: list[QuarantinedRow], read_rows: int) -> None:
+        unparsable = [row for row in rows if row.reason.startswith("unparsable:")]
+        if len(unparsable) <= WRONG_MAPPING_SHARE * read_rows:
+            return
+        first = unparsable[0]
+        column = first.reason.partition(":")[2]
+        origin = ", ".join(self._mapping.tables[table].columns[column].source_columns)
+        raise SourceError(
+            f"{first.file_name}, row {first.row_number}, column {origin!r}: is no valid {table}.{column}, "
+            f"like {len(unparsable)} of {read_rows} rows; correct that column in the mapping {self.name}"
+        )
+
+    def _found(self, table: str) -> list[_File]:
+        """The table's files with the types of their columns, all mapped columns among them."""
+        mapping = self._mapping.tables[table]
+        folder, pattern = self._path, mapping.files
+        paths = [folder] if folder.is_file() else sorted(folder.glob(pattern))
+        if not paths:
+            raise SourceError(
+                f"source {self.name}: no file {pattern} in {folder} for the table {table}; {_advice(self._mapping)}"
+            )
+        if len(paths) > 1 and any(
+            mapping.columns[key].uses_row_number for key in TABLES[table].key
+        ):
+            raise SourceError(
+                f"source {self.name}: {len(paths)} files match {pattern}, but the ids of {table} are row numbers "
+                "of one file; name that file in the mapping"
+            )
+        return [self._described(table, path) for path in paths]
+
+    def _described(self, table: str, path: Path) -> _File:
+        name = path.name if path == self._path else path.relative_to(self._path).as_posix()
+        kinds = _column_kinds(path, name, self._mapping.csv)
+        missing = sorted(self._mapping.tables[table].source_columns - kinds.keys())
+        if missing:
+            raise SourceError(
+                f"{name}, row 0 (header): the column {missing[0]!r}, which the mapping {self.name} reads for {table}, "
+                f"is not there; the file has {', '.join(kinds)}"
+            )
+        return _File(path, name, kinds)
+
+
+def _advice(mapping: SourceMapping) -> str:
+    if mapping.name == "simulator":
+        return "`./selvedge demo` makes the simulated shop"
+    return "give the folder that holds the source's files with --path"
+
+
+@contextmanager
+def _connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A private in-memory DuckDB that loads no extension and spills to a folder that goes with it."""
+    with tempfile.TemporaryDirectory(prefix="selvedge-") as spill:
+        config: dict[str, Any] = {
+            "memory_limit": MEMORY_LIMIT,
+            "temp_directory": spill,
+            "threads": 2,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+        with duckdb.connect(config=config) as connection:
+            connection.execute("set timezone = 'UTC'")
+            connection.execute("set enable_progress_bar = false")
+            yield connection
+
+
+def _reader(file: _File, csv_format: CsvFormat, bound: Parameters) -> str:
+    """SQL of a file's columns and `_row`, counted from 1."""
+    path = bound.bind(str(file.path))
+    if file.path.suffix == ".parquet":
+        return (
+            "select * exclude (file_row_number), file_row_number + 1 as _row "  # noqa: S608 - the path is bound
+            f"from read_parquet({path}, file_row_number = true)"
+        )
+    options = {
+        "columns": dict.fromkeys(file.kinds, "VARCHAR"),
+        "delim": csv_format.delimiter,
+        "quote": csv_format.quote,
+        "escape": csv_format.quote,
+        "nullstr": list(csv_format.null),
+        "encoding": csv_format.encoding,
+    }
+    listed = ", ".join(f"{option} = {bound.bind(value)}" for option, value in options.items())
+    return (
+        f"select *, row_number() over () as _row from read_csv({path}, header = true, "  # noqa: S608 - values are bound
+        f"auto_detect = false, {listed})"
+    )
+
+
+def _column_kinds(path: Path, name: str, csv_format: CsvFormat) -> dict[str, str]:
+    """DuckDB type of each column of a file; raises `SourceError` for a file without a readable header."""
+    try:
+        if path.suffix == ".csv":
+            with path.open(newline="", encoding=csv_format.encoding) as file:
+                rows = csv.reader(file, delimiter=csv_format.delimiter, quotechar=csv_format.quote)
+                return dict.fromkeys(next(rows), "VARCHAR")
+        with duckdb.connect() as connection:
+            found = connection.execute("describe from read_parquet($path)", {"path": str(path)})
+            return {row[0]: row[1] for row in found.fetchall()}
+    except (OSError, UnicodeDecodeError, StopIteration, csv.Error, duckdb.Error) as error:
+        raise SourceError(
+            f"{name}: cannot be read as {path.suffix[1:]} ({type(error).__name__}); check the file"
+        ) from None
+
+
+def _unreadable(source: str, error: Exception) -> SourceError:
+    """The error without the row that DuckDB quotes in its own."""
+    text = str(error)
+    line = re.search(r"on Line: (\d+)", text)
+    file = re.search(r"^\s*file = (.+)$", text, re.MULTILINE)
+    if line is None:
+        return SourceError(f"source {source}: a file cannot be read ({type(error).__name__})")
+    name = Path(file.group(1)).name if file else "a file"
+    return SourceError(
+        f"{name}, line {line.group(1)}: is no valid CSV row (count its columns and quotes); correct the line"
+    )
+
+
+def _no_rows(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
+
+
+def _canonical(table: str, block: pa.RecordBatch) -> pa.RecordBatch:
+    """`block` in the table's schema: times without zone are UTC, columns that are not mapped are null."""
+    schema = TABLES[table].schema
+    present = set(block.schema.names)
+    arrays = [
+        block[field.name].cast(field.type)
+        if field.name in present
+        else pa.nulls(block.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
