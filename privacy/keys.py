@@ -122,6 +122,7 @@ class FileKeyProvider:
             raise KeyProviderError(
                 "Key 'source' does not rotate: source keys identify rows, and a new one would ingest each row again."
             )
+        self.current(name)  # makes the file where there is none, before the lock is taken
         with self._locked():
             newest = self.current(name)
             key = Key(newest.version + 1, secrets.token_bytes(_BYTES))
@@ -201,6 +202,10 @@ def _versions(entry: dict[str, Any]) -> tuple[Key, ...]:
 
 
 @cache
+def _file_provider(path: Path) -> FileKeyProvider:
+    return FileKeyProvider(path)
+
+
 def key_provider() -> KeyProvider:
     """The provider of this process, as its settings say."""
-    return FileKeyProvider()
+    return _file_provider(platform_settings().secrets_dir / "keys.json")

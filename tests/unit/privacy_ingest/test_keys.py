@@ -1,0 +1,81 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from privacy.keys import FileKeyProvider, KeyFileRefusedError, KeyProviderError, UnknownKeyError
+from privacy.settings import Environment
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "secrets" / "keys.json"
+
+
+def test_development_makes_a_key_file_that_its_owner_alone_may_read(path: Path) -> None:
+    key = FileKeyProvider(path, Environment.DEVELOPMENT).current("lookup")
+    assert key.version == 1
+    assert len(key.material) == 32
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_key_file_that_others_may_read_is_refused(path: Path) -> None:
+    FileKeyProvider(path, Environment.TEST).current("lookup")
+    for mode in (0o640, 0o604, 0o660):
+        path.chmod(mode)
+        with pytest.raises(KeyFileRefusedError, match="chmod 600"):
+            FileKeyProvider(path, Environment.TEST).current("lookup")
+
+
+def test_a_file_opened_to_others_is_noticed_by_a_provider_that_already_read_it(path: Path) -> None:
+    provider = FileKeyProvider(path, Environment.TEST)
+    provider.current("lookup")
+    path.chmod(0o644)
+    with pytest.raises(KeyFileRefusedError):
+        provider.current("lookup")
+
+
+def test_production_refuses_to_make_keys(path: Path) -> None:
+    with pytest.raises(KeyFileRefusedError, match="production"):
+        FileKeyProvider(path, Environment.PRODUCTION).current("lookup")
+    assert not path.exists()
+
+
+def test_two_providers_of_one_file_hold_the_same_keys(path: Path) -> None:
+    first = FileKeyProvider(path, Environment.TEST).current("wrapping")
+    assert FileKeyProvider(path, Environment.TEST).current("wrapping") == first
+
+
+def test_rotation_keeps_old_versions_and_reaches_other_providers(path: Path) -> None:
+    other = FileKeyProvider(path, Environment.TEST)
+    before = other.current("lookup")
+    after = FileKeyProvider(path, Environment.TEST).rotate("lookup")
+    assert (after.version, other.current("lookup")) == (2, after)
+    assert other.get("lookup", 1) == before
+    assert [key.version for key in other.versions("lookup")] == [2, 1]
+
+
+def test_the_key_of_source_keys_never_rotates(path: Path) -> None:
+    with pytest.raises(KeyProviderError, match="does not rotate"):
+        FileKeyProvider(path, Environment.TEST).rotate("source")
+
+
+def test_an_unknown_version_says_to_restore_the_file(path: Path) -> None:
+    with pytest.raises(UnknownKeyError, match="no version 9"):
+        FileKeyProvider(path, Environment.TEST).get("lookup", 9)
+
+
+def test_a_malformed_file_is_refused_without_quoting_it(path: Path) -> None:
+    path.parent.mkdir()
+    with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
+        file.write('{"lookup": {"1": "c2VjcmV0"')
+    with pytest.raises(KeyFileRefusedError) as refused:
+        FileKeyProvider(path, Environment.TEST).current("lookup")
+    assert "c2VjcmV0" not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+def test_the_text_of_a_key_hides_its_material(path: Path) -> None:
+    key = FileKeyProvider(path, Environment.TEST).current("session")
+    assert repr(key) == "Key(version=1, material=<hidden>)"
