@@ -1,0 +1,183 @@
+"""The consent ledger: one append-only statement after another, and what follows from them for a subject."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg import sql
+
+from privacy.contracts import Purpose
+from privacy.database import Role, connect
+
+__all__ = [
+    "ConsentRecord",
+    "Decision",
+    "LedgerError",
+    "LedgerState",
+    "append",
+    "current",
+    "history",
+    "state",
+]
+
+_COLUMNS = (
+    "pseudonym",
+    "purpose",
+    "decision",
+    "stated_at",
+    "mechanism",
+    "policy_version",
+    "source",
+    "source_key",
+    "proof",
+)
+_BATCH_ROWS = 10_000
+
+
+class LedgerError(ValueError):
+    """A statement cannot enter the ledger; says which value is wrong and what is accepted."""
+
+
+class Decision(StrEnum):
+    """What a statement says."""
+
+    OPT_IN = "opt_in"
+    OPT_OUT = "opt_out"
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRecord:
+    """One statement of one subject about one purpose.
+
+    Attributes
+    ----------
+    stated_at: when the person said it, with a time zone; statements are ordered by it, not by their arrival.
+    mechanism: how it was said (``banner``, ``privacy_centre``, ``assumed``).
+    source, source_key: where the statement came from; a source_key enters the ledger once.
+    proof: what shows that it was said; no personal data.
+    """
+
+    pseudonym: str = field(repr=False)
+    purpose: Purpose
+    decision: Decision
+    stated_at: datetime
+    mechanism: str
+    policy_version: str
+    source: str
+    source_key: str = field(repr=False)
+    proof: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerState:
+    """How far the ledger reached when something was built on it: its newest record's number and the time."""
+
+    records: int
+    at: datetime
+
+
+def append(records: Sequence[ConsentRecord] | pa.Table) -> int:
+    """Add statements to the ledger; returns how many were new.
+
+    Parameters
+    ----------
+    records: a list, or an Arrow table with the columns of `ConsentRecord` (``proof``, JSON text, may be
+        missing). A statement whose source_key is in the ledger already changes nothing.
+
+    Raises LedgerError where a purpose or a decision is unknown, or a time has no zone; nothing is added then.
+    """
+    rows = _table_rows(records) if isinstance(records, pa.Table) else _record_rows(records)
+    with connect(Role.CONSENT) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "create temporary table incoming (pseudonym text, purpose text, decision text, stated_at timestamptz, "
+            "mechanism text, policy_version text, source text, source_key text, proof jsonb) on commit drop"
+        )
+        columns = sql.SQL(", ").join(map(sql.Identifier, _COLUMNS))
+        with cursor.copy(sql.SQL("copy incoming ({}) from stdin").format(columns)) as copy:
+            for row in rows:
+                copy.write_row(row)
+        cursor.execute(
+            sql.SQL(
+                "insert into consent.records ({0}) select {0} from incoming order by stated_at "
+                "on conflict (source_key) do nothing"
+            ).format(columns)
+        )
+        return cursor.rowcount
+
+
+def current(pseudonym: str) -> frozenset[Purpose]:
+    """The purposes that the subject agrees to now (those that need no consent are not listed)."""
+    with connect(Role.CONSENT) as connection:
+        rows = connection.execute(
+            "select purpose from consent.current where pseudonym = %s", [pseudonym]
+        ).fetchall()
+    return frozenset(Purpose(row[0]) for row in rows)
+
+
+def history(pseudonym: str) -> list[ConsentRecord]:
+    """Every statement of the subject, in the order in which they were made."""
+    with connect(Role.CONSENT) as connection:
+        rows = connection.execute(
+            "select pseudonym, purpose, decision, stated_at, mechanism, policy_version, source, source_key, proof "
+            "from consent.records where pseudonym = %s order by stated_at, decision, record_id",
+            [pseudonym],
+        ).fetchall()
+    return [ConsentRecord(row[0], Purpose(row[1]), Decision(row[2]), *row[3:]) for row in rows]
+
+
+def state() -> LedgerState:
+    """How far the ledger reaches now (0 records: it is empty)."""
+    with connect(Role.CONSENT) as connection:
+        row = connection.execute(
+            "select coalesce(max(record_id), 0), now() from consent.records"
+        ).fetchone()
+    assert row is not None
+    return LedgerState(*row)
+
+
+def _record_rows(records: Iterable[ConsentRecord]) -> Iterator[tuple[Any, ...]]:
+    for record in records:
+        if record.stated_at.tzinfo is None:
+            raise LedgerError(
+                f"A consent statement's time {record.stated_at.isoformat()} has no time zone: give it in UTC."
+            )
+        yield (
+            record.pseudonym,
+            _known(Purpose, record.purpose),
+            _known(Decision, record.decision),
+            record.stated_at,
+            record.mechanism,
+            record.policy_version,
+            record.source,
+            record.source_key,
+            json.dumps(dict(record.proof)),
+        )
+
+
+def _table_rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
+    if missing := set(_COLUMNS) - {"proof"} - set(table.column_names):
+        raise LedgerError(f"Consent statements lack the columns {', '.join(sorted(missing))}.")
+    if table.schema.field("stated_at").type.tz is None:
+        raise LedgerError("The column stated_at of consent statements has no time zone: give UTC.")
+    for kind, name in ((Purpose, "purpose"), (Decision, "decision")):
+        for value in pc.unique(table[name]).to_pylist():
+            _known(kind, value)
+    if "proof" not in table.column_names:
+        table = table.append_column("proof", pa.array(["{}"] * table.num_rows, pa.string()))
+    for batch in table.select(_COLUMNS).to_batches(max_chunksize=_BATCH_ROWS):
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+def _known(kind: type[Purpose] | type[Decision], value: str) -> str:
+    try:
+        return kind(value).value
+    except ValueError as error:
+        raise LedgerError(
+            f"Unknown {kind.__name__.lower()} {value!r} in a consent statement: "
+            f"accepted are {', '.join(kind)}."
+        ) from error

@@ -1,0 +1,166 @@
+"""Consent as serving reads it: one Redis hash per subject, with a bit for each purpose and the objections.
+
+The key is ``sv:consent:{<pseudonym>}``. Serving asks for it in the same pipeline as the features::
+
+    pipeline.hmget(mask_key(pseudonym), list(MASK_FIELDS))
+    …
+    decode(reply).serves(Purpose.PERSONALISATION, "models/lightfm")
+
+A missing key (never agreed, erased, expired) serves nothing that needs consent. The ledger is the truth; `refresh`
+follows a statement at once, and `write_all` writes every subject daily, well before the keys expire.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+from typing import Any, TypeVar, cast
+
+import redis
+from redis.commands.core import Script
+
+from consent.purposes import needs_consent, purpose_mask
+from privacy.contracts import Purpose
+from privacy.database import Role, connect, redis_url
+
+__all__ = ["MASK_FIELDS", "TTL", "Mask", "decode", "mask_key", "refresh", "write_all"]
+
+TTL = timedelta(days=35)
+MASK_FIELDS = ("mask", "objections")
+_BATCH = 1_000
+_Item = TypeVar("_Item")
+
+# Each write carries how far it had read the ledger (newest record and newest objection of the subject); one that had
+# read less than what is there is dropped, so that a daily write under way cannot undo a withdrawal just made.
+_WRITE = """
+local held = redis.call('HMGET', KEYS[1], 'records', 'objection_id')
+if held[1] and (tonumber(held[1]) > tonumber(ARGV[3]) or tonumber(held[2]) > tonumber(ARGV[4])) then return 0 end
+redis.call('HSET', KEYS[1], 'mask', ARGV[1], 'objections', ARGV[2], 'records', ARGV[3], 'objection_id', ARGV[4])
+redis.call('EXPIRE', KEYS[1], ARGV[5])
+return 1
+"""
+
+# Every subject of the ledger or of an objection, with what they agree to and object to now.
+_SUBJECTS = """
+with subjects as (
+  select pseudonym, max(record_id) as records, max(objection_id) as objection_id
+  from (
+    select pseudonym, record_id, 0 as objection_id from consent.records
+    union all
+    select pseudonym, 0, objection_id from consent.objections
+  ) as statements
+  where %(pseudonym)s::text is null or pseudonym = %(pseudonym)s
+  group by pseudonym
+), agreed as (
+  select pseudonym, array_agg(purpose) as purposes from consent.current
+  where %(pseudonym)s::text is null or pseudonym = %(pseudonym)s
+  group by pseudonym
+), objected as (
+  select pseudonym, string_agg(asset_key, ',' order by asset_key) as asset_keys from consent.withheld
+  where %(pseudonym)s::text is null or pseudonym = %(pseudonym)s
+  group by pseudonym
+)
+select pseudonym, coalesce(purposes, '{}'), coalesce(asset_keys, ''), records, objection_id
+from subjects left join agreed using (pseudonym) left join objected using (pseudonym)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """What one subject agrees to (bits of `purpose_mask`) and the assets that they are left out of."""
+
+    bits: int = 0
+    objections: frozenset[str] = frozenset()
+
+    def serves(self, purpose: Purpose, asset_key: str) -> bool:
+        """Whether the subject's data in `asset_key` may serve `purpose` now."""
+        if asset_key in self.objections:
+            return False
+        return not needs_consent(purpose) or bool(self.bits & purpose_mask([purpose]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    pseudonym: str
+    purposes: list[str]
+    objections: str
+    records: int
+    objection_id: int
+
+
+def mask_key(pseudonym: str) -> str:
+    """Redis key of the subject's mask."""
+    return f"sv:consent:{{{pseudonym}}}"
+
+
+def decode(reply: Sequence[bytes | str | None]) -> Mask:
+    """The mask in the reply to ``HMGET key mask objections``; one without any agreement where the key is missing."""
+    bits, objections = (value.decode() if isinstance(value, bytes) else value for value in reply)
+    return Mask(int(bits or 0), frozenset((objections or "").split(",")) - {""})
+
+
+def refresh(pseudonym: str, client: "redis.Redis | None" = None) -> Mask:
+    """Write the subject's mask from the ledger and return it; a subject without statements loses their key."""
+    with _connected(client) as redis_client:
+        with connect(Role.CONSENT) as connection:
+            row = connection.execute(_SUBJECTS, {"pseudonym": pseudonym}).fetchone()
+        if row is None:
+            redis_client.delete(mask_key(pseudonym))
+            return Mask()
+        _write(redis_client, [_Row(*row)])
+        return decode(cast(list[Any], redis_client.hmget(mask_key(pseudonym), list(MASK_FIELDS))))
+
+
+def write_all(client: "redis.Redis | None" = None) -> int:
+    """Write the mask of every subject, each with a fresh TTL; returns how many.
+
+    A subject who left the ledger while it ran (erased) is removed again at its end.
+    """
+    written: set[str] = set()
+    with _connected(client) as redis_client:
+        for rows in _batches(_subjects()):
+            _write(redis_client, rows)
+            written.update(row.pseudonym for row in rows)
+        gone = written - {row.pseudonym for row in _subjects()}
+        for pseudonyms in _batches(gone):
+            redis_client.delete(*map(mask_key, pseudonyms))
+    return len(written) - len(gone)
+
+
+@contextmanager
+def _connected(client: "redis.Redis | None") -> Iterator["redis.Redis"]:
+    """The client given, or one of our own, closed after."""
+    if client is not None:
+        yield client
+        return
+    own = redis.Redis.from_url(redis_url())
+    try:
+        yield own
+    finally:
+        own.close()
+
+
+def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, _BATCH)):
+        yield batch
+
+
+def _subjects() -> Iterator[_Row]:
+    with connect(Role.CONSENT) as connection, connection.cursor("subjects") as cursor:
+        cursor.itersize = _BATCH
+        cursor.execute(_SUBJECTS, {"pseudonym": None})
+        for row in cursor:
+            yield _Row(*row)
+
+
+def _write(client: "redis.Redis", rows: Sequence[_Row]) -> None:
+    script: Script = client.register_script(_WRITE)
+    pipeline = client.pipeline(transaction=False)
+    for row in rows:
+        mask = purpose_mask(Purpose(name) for name in row.purposes)
+        arguments: list[str | int] = [mask, row.objections, row.records, row.objection_id]
+        arguments.append(int(TTL.total_seconds()))
+        script(keys=[mask_key(row.pseudonym)], args=arguments, client=pipeline)
+    pipeline.execute()

@@ -1,0 +1,52 @@
+"""Objections to single assets: who wants to be left out of which one, whatever they agreed to."""
+
+from privacy.database import Role, connect
+
+__all__ = ["object_to", "objections_of", "withdraw", "withheld"]
+
+
+def object_to(pseudonym: str, asset_key: str, mechanism: str) -> bool:
+    """Leave the subject out of `asset_key` from now on; returns False where they were left out already."""
+    return _state(pseudonym, asset_key, "object", mechanism)
+
+
+def withdraw(pseudonym: str, asset_key: str, mechanism: str) -> bool:
+    """Take an objection back; returns False where there was none."""
+    return _state(pseudonym, asset_key, "withdraw", mechanism)
+
+
+def withheld(asset_key: str) -> frozenset[str]:
+    """Pseudonyms of the subjects who are to be left out of `asset_key`."""
+    with connect(Role.CONSENT) as connection:
+        rows = connection.execute(
+            "select pseudonym from consent.withheld where asset_key = %s", [asset_key]
+        )
+        return frozenset(row[0] for row in rows)
+
+
+def objections_of(pseudonym: str) -> frozenset[str]:
+    """Keys of the assets that the subject is left out of."""
+    with connect(Role.CONSENT) as connection:
+        rows = connection.execute(
+            "select asset_key from consent.withheld where pseudonym = %s", [pseudonym]
+        )
+        return frozenset(row[0] for row in rows)
+
+
+def _state(pseudonym: str, asset_key: str, decision: str, mechanism: str) -> bool:
+    """Record `decision` where it changes something; one statement at a time for a subject."""
+    with connect(Role.CONSENT) as connection:
+        connection.execute(
+            "select pg_advisory_xact_lock(hashtextextended('objection|' || %s, 0))", [pseudonym]
+        )
+        row = connection.execute(
+            "select 1 from consent.withheld where pseudonym = %s and asset_key = %s",
+            [pseudonym, asset_key],
+        ).fetchone()
+        if (row is not None) == (decision == "object"):
+            return False
+        connection.execute(
+            "insert into consent.objections (pseudonym, asset_key, decision, mechanism) values (%s, %s, %s, %s)",
+            [pseudonym, asset_key, decision, mechanism],
+        )
+    return True

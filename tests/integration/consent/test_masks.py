@@ -1,0 +1,67 @@
+"""Masks in a real Redis: written from the ledger, read in a pipeline, never older than what is there."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import redis
+
+from consent import ledger, masks, objections
+from consent.ledger import ConsentRecord, Decision
+from consent.masks import MASK_FIELDS, TTL, Mask, decode, mask_key
+from privacy.contracts import Purpose
+from privacy.database import Role, connect
+
+pytestmark = pytest.mark.usefixtures("clean_database")
+SUBJECT, OTHER = "a" * 32, "b" * 32
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def _state(subject: str, purpose: Purpose, decision: Decision, day: int) -> None:
+    at = START + timedelta(days=day)
+    key = f"{subject}|{purpose}|{day}"
+    ledger.append([ConsentRecord(subject, purpose, decision, at, "banner", "1", "shop", key)])
+
+
+def _read(client: "redis.Redis", subject: str) -> Mask:
+    pipeline = client.pipeline(transaction=False)
+    pipeline.hmget(mask_key(subject), list(MASK_FIELDS))
+    return decode(pipeline.execute()[0])
+
+
+def test_every_subject_of_the_ledger_gets_a_mask_that_expires(redis_client: "redis.Redis") -> None:
+    _state(SUBJECT, Purpose.PERSONALISATION, Decision.OPT_IN, 0)
+    _state(SUBJECT, Purpose.ANALYTICS, Decision.OPT_IN, 0)
+    _state(OTHER, Purpose.ANALYTICS, Decision.OPT_OUT, 0)
+    objections.object_to(SUBJECT, "lake/sessions", "api")
+    assert masks.write_all() == 2
+    assert _read(redis_client, SUBJECT) == Mask(0b101, frozenset({"lake/sessions"}))
+    assert _read(redis_client, OTHER) == Mask()
+    assert 0 < redis_client.ttl(mask_key(OTHER)) <= TTL.total_seconds()
+
+
+def test_a_withdrawal_shows_after_one_refresh(redis_client: "redis.Redis") -> None:
+    _state(SUBJECT, Purpose.PERSONALISATION, Decision.OPT_IN, 0)
+    assert masks.refresh(SUBJECT).serves(Purpose.PERSONALISATION, "models/lightfm")
+    _state(SUBJECT, Purpose.PERSONALISATION, Decision.OPT_OUT, 1)
+    assert not masks.refresh(SUBJECT).serves(Purpose.PERSONALISATION, "models/lightfm")
+    assert _read(redis_client, SUBJECT) == Mask()
+
+
+def test_a_write_that_read_the_ledger_earlier_does_not_undo_a_later_one(
+    redis_client: "redis.Redis",
+) -> None:
+    _state(SUBJECT, Purpose.PERSONALISATION, Decision.OPT_IN, 0)
+    stale = list(masks._subjects())
+    _state(SUBJECT, Purpose.PERSONALISATION, Decision.OPT_OUT, 1)
+    masks.refresh(SUBJECT)
+    masks._write(redis_client, stale)
+    assert _read(redis_client, SUBJECT) == Mask()
+
+
+def test_a_subject_erased_from_the_ledger_loses_the_key(redis_client: "redis.Redis") -> None:
+    _state(SUBJECT, Purpose.PERSONALISATION, Decision.OPT_IN, 0)
+    masks.refresh(SUBJECT)
+    with connect(Role.PRIVACY) as connection:
+        connection.execute("delete from consent.records where pseudonym = %s", [SUBJECT])
+    assert masks.refresh(SUBJECT) == Mask()
+    assert redis_client.exists(mask_key(SUBJECT)) == 0
