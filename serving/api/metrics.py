@@ -1,0 +1,31 @@
+"""Metrics for Prometheus."""
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from serving.metrics import rendered
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get(
+    "/metrics",
+    summary="Metrics of all workers",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Metrics in Prometheus's text format",
+            "content": {
+                "text/plain": {
+                    "schema": {"type": "string"},
+                    "example": '# TYPE selvedge_rankings_total counter\nselvedge_rankings_total{personalised="true",touchpoint="homepage"} 42.0\n',
+                }
+            },
+        }
+    },
+)
+def get_metrics() -> Response:
+    """Counts and times of requests, rankings and events, summed over the workers; nothing about a person."""
+    return Response(rendered(), media_type=CONTENT_TYPE_LATEST)

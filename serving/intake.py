@@ -1,0 +1,116 @@
+"""Taking events in: consent first, then the stream and the session, in two round trips to Redis."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import psycopg
+from starlette.concurrency import run_in_threadpool
+
+from consent.masks import MASK_FIELDS, Mask, decode, mask_key
+from privacy.contracts import Purpose
+from privacy.pii import shared_masker
+from serving.event_stream import queue_append, queue_seen
+from serving.logs import described, log
+from serving.online import INTERACTIONS_ASSETS, RANKER_ASSETS, SESSION_ASSETS, serves_all
+from serving.resources import Resources
+from serving.sessions import queue_items
+
+__all__ = ["Outcome", "take_in"]
+
+Outcome = Literal["accepted", "duplicate", "withheld", "anonymous"]
+Event = dict[str, Any]
+
+
+async def take_in(
+    resources: Resources, pseudonym: str | None, session: str | None, events: Sequence[Event]
+) -> list[Outcome]:
+    """Store what may be stored of `events` and say what became of each, in order.
+
+    Raises redis.RedisError where Redis does not answer; the batch may be sent again.
+    """
+    if pseudonym is None:
+        return ["anonymous"] * len(events)
+    pipeline = resources.redis.pipeline(transaction=False)
+    pipeline.hmget(mask_key(pseudonym), list(MASK_FIELDS))
+    queue_seen(pipeline, pseudonym, [event["event_id"] for event in events])
+    raw_mask, seen = await pipeline.execute()
+    mask = decode(raw_mask)
+    if not _may_store(mask):
+        return ["withheld"] * len(events)
+    fresh = _fresh(events, seen)
+    if fresh:
+        await _store(resources, pseudonym, session, fresh, mask)
+    stored = {id(event) for event in fresh}
+    return ["accepted" if id(event) in stored else "duplicate" for event in events]
+
+
+def _may_store(mask: Mask) -> bool:
+    return any(
+        serves_all(mask, purpose, INTERACTIONS_ASSETS)
+        for purpose in (Purpose.PERSONALISATION, Purpose.ANALYTICS)
+    )
+
+
+def _fresh(events: Sequence[Event], seen: Sequence[int]) -> list[Event]:
+    """The events that were not stored before; of equal ids in the batch, the first."""
+    first = {event["event_id"]: event for event in reversed(events)}
+    return [
+        event
+        for event, was_seen in zip(events, seen, strict=True)
+        if not was_seen and first[event["event_id"]] is event
+    ]
+
+
+async def _store(
+    resources: Resources,
+    pseudonym: str,
+    session: str | None,
+    events: Sequence[Event],
+    mask: Mask,
+) -> None:
+    settings = resources.settings
+    queries = await run_in_threadpool(_masked_queries, resources, pseudonym, events)
+    hashed = hashed_session(session) if session else None
+    entries = [
+        {**event, "query": query, "session": hashed, "event_timestamp": _text(event)}
+        for event, query in zip(events, queries, strict=True)
+    ]
+    pipeline = resources.redis.pipeline(transaction=False)
+    queue_append(pipeline, pseudonym, entries)
+    if serves_all(mask, Purpose.PERSONALISATION, (*RANKER_ASSETS, *SESSION_ASSETS)):
+        queue_items(
+            pipeline,
+            pseudonym,
+            _items(events),
+            keep=settings.serving_session_items,
+            ttl=settings.serving_session_ttl,
+        )
+    await pipeline.execute()
+
+
+def _text(event: Mapping[str, Any]) -> str:
+    return str(event["event_timestamp"].isoformat(timespec="microseconds"))
+
+
+def _items(events: Sequence[Event]) -> list[tuple[str, str]]:
+    """(event type, product id) of the events about a product, oldest first."""
+    ordered = sorted(events, key=lambda event: event["event_timestamp"])
+    return [(event["event_type"], event["product_id"]) for event in ordered if event["product_id"]]
+
+
+def _masked_queries(
+    resources: Resources, pseudonym: str, events: Sequence[Event]
+) -> list[str | None]:
+    """The events' queries without personal data, the subject's own names among it.
+
+    Where the vault does not answer, the queries are dropped: the subject's name could not be told from another word.
+    """
+    queries = [event["query"] for event in events]
+    if not any(queries):
+        return queries
+    try:
+        known = resources.vault.reveal(pseudonym)
+    except psycopg.OperationalError as error:
+        log.error("vault does not answer; queries are dropped", **described(error))
+        return [None] * len(events)
+    return shared_masker().mask(queries, [known] * len(events))

@@ -1,0 +1,101 @@
+"""Prometheus metrics of the API, summed over its worker processes.
+
+`python -m serving` gives the workers a shared folder (`PROMETHEUS_MULTIPROC_DIR`); without one (tests, one process) the
+metrics of this process are shown. Labels are closed sets: route templates, statuses, touchpoints; never a value that a
+caller sent.
+"""
+
+import os
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+__all__ = [
+    "EVENTS",
+    "LIVE_MODEL",
+    "MODEL_LOADS",
+    "RANKINGS",
+    "RANKING_SECONDS",
+    "REFERENCES",
+    "REQUESTS",
+    "REQUEST_SECONDS",
+    "rendered",
+]
+
+PREFIX = "selvedge_"
+_registry = CollectorRegistry()
+
+REQUESTS = Counter(
+    "selvedge_http_requests",
+    "Requests answered",
+    ["method", "route", "status"],
+    registry=_registry,
+)
+REQUEST_SECONDS = Histogram(
+    "selvedge_http_request_seconds",
+    "Time from the first byte of a request to the end of its answer",
+    ["route"],
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+    registry=_registry,
+)
+RANKINGS = Counter(
+    "selvedge_rankings",
+    "Rankings made",
+    ["touchpoint", "personalised"],
+    registry=_registry,
+)
+RANKING_SECONDS = Histogram(
+    "selvedge_ranking_seconds",
+    "Time of a ranking's parts: the online read and the ranking itself",
+    ["part"],
+    buckets=(0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1),
+    registry=_registry,
+)
+REFERENCES = Counter(
+    "selvedge_subject_references",
+    "Subject references read, by what came of them",
+    ["outcome"],
+    registry=_registry,
+)
+EVENTS = Counter(
+    "selvedge_events",
+    "Events received, by type and outcome",
+    ["event_type", "outcome"],
+    registry=_registry,
+)
+MODEL_LOADS = Counter(
+    "selvedge_model_loads", "Attempts to load the live model", ["outcome"], registry=_registry
+)
+LIVE_MODEL = Gauge(
+    "selvedge_live_model_published_seconds",
+    "When the model that answers was published (Unix time)",
+    registry=_registry,
+    multiprocess_mode="mostrecent",
+)
+
+
+class _OwnMetrics(Collector):
+    """The workers' metrics, without those that libraries keep in the same folder."""
+
+    def __init__(self) -> None:
+        self._all = MultiProcessCollector(None)  # type: ignore[no-untyped-call]
+
+    def collect(self) -> Iterable[Metric]:
+        """The platform's metrics of all workers."""
+        return [
+            metric
+            for metric in self._all.collect()  # type: ignore[no-untyped-call]
+            if metric.name.startswith(PREFIX)
+        ]
+
+
+def rendered() -> bytes:
+    """All metrics in Prometheus's text format."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(_registry)
+    registry = CollectorRegistry()
+    registry.register(_OwnMetrics())
+    return generate_latest(registry)

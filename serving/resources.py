@@ -1,0 +1,67 @@
+"""What the routes of one worker share: Redis, the vault's connections, the live ranker."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from psycopg_pool import ConnectionPool
+from redis.asyncio import BlockingConnectionPool, Redis
+
+from privacy.database import Role, redis_url, role_url
+from privacy.settings import platform_settings
+from privacy.vault import Vault
+from serving.live_ranker import LiveRanker
+from serving.settings import ServingSettings, serving_settings
+
+__all__ = ["Resources", "open_resources"]
+
+VAULT_CONNECTIONS = 4
+VAULT_TIMEOUT_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Shared by all requests of a worker; opened and closed with it."""
+
+    settings: ServingSettings
+    redis: Redis
+    vault: Vault
+    live_ranker: LiveRanker
+
+
+def _redis(settings: ServingSettings) -> Redis:
+    # A blocking pool waits for a free connection; the default one fails when all are in use.
+    pool = BlockingConnectionPool.from_url(
+        redis_url(),
+        max_connections=settings.serving_redis_connections,
+        timeout=settings.serving_redis_timeout_seconds,
+        socket_timeout=settings.serving_redis_timeout_seconds,
+        socket_connect_timeout=settings.serving_redis_timeout_seconds,
+    )
+    return Redis.from_pool(pool)
+
+
+def _vault_pool() -> ConnectionPool:
+    return ConnectionPool(
+        role_url(Role.PRIVACY, "postgresql").render_as_string(hide_password=False),
+        min_size=0,
+        max_size=VAULT_CONNECTIONS,
+        timeout=VAULT_TIMEOUT_SECONDS,
+        open=False,
+        name="vault",
+    )
+
+
+@asynccontextmanager
+async def open_resources() -> AsyncIterator[Resources]:
+    """Open what a worker needs; raises DatabaseUnavailableError where no server is configured."""
+    settings = serving_settings()
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(_redis(settings))
+        vault_pool = _vault_pool()
+        await asyncio.to_thread(vault_pool.open)
+        stack.push_async_callback(asyncio.to_thread, vault_pool.close)
+        live_ranker = LiveRanker(platform_settings().models_dir)
+        await stack.enter_async_context(live_ranker.watched(settings.serving_live_check_seconds))
+        yield Resources(settings, redis, Vault(connection=vault_pool.connection), live_ranker)
