@@ -1,0 +1,20 @@
+{# True for rows whose subject has not left this very asset. #}
+{% macro not_withheld(alias) -%}
+    not exists (
+        select 1
+        from {{ source('consent', 'withheld') }} as objection
+        where objection.pseudonym = {{ alias }}.pseudonym
+            and objection.asset_key = '{{ asset_key() }}'
+    )
+{%- endmacro %}
+
+{# The consent filter for this very asset: `consented`, with its lineage to the ledger. #}
+{% macro serves(alias, purpose, at) -%}
+    {%- do source('consent', 'intervals') -%}
+    {%- do source('consent', 'withheld') -%}
+    {{ consented(alias, purpose, at, asset_key()) }}
+{%- endmacro %}
+
+{% macro asset_key() -%}
+    {{ model.schema }}/{{ model.name }}
+{%- endmacro %}
