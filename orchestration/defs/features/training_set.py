@@ -1,0 +1,55 @@
+"""The asset of the training set: point-in-time retrieval, written to the lake."""
+
+import dagster as dg
+import pyarrow.compute as pc
+
+from orchestration.contracted import contracted_asset
+from privacy import lake
+from recommenders.training_set import (
+    SERVICE,
+    TRAINING_SET,
+    retrieve_training_set,
+    training_set_contract,
+)
+
+CHECK = dg.AssetCheckSpec(
+    name="every_row_has_a_time_and_keys",
+    asset=training_set_contract.key.split("/"),
+    description="No row lacks its subject, product or time.",
+)
+
+
+@contracted_asset(
+    training_set_contract,
+    group="features",
+    kinds={"feast", "duckdb", "deltalake"},
+    deps=[
+        "features/registry",
+        "lake/interaction_matrix",
+        "lake/subject_profile",
+        "lake/product_popularity",
+        "lake/products",
+    ],
+    check_specs=[CHECK],
+)
+def training_set() -> dg.MaterializeResult[None]:
+    """Retrieve the features of `training_v1` for the interaction matrix and replace the Delta table."""
+    rows = retrieve_training_set()
+    version = lake.replace(TRAINING_SET, rows)
+    missing = sum(rows[name].null_count for name in ("pseudonym", "product_id", "event_timestamp"))
+    with_profile = pc.sum(pc.is_valid(rows["interactions_30d"])).as_py() or 0
+    columns = [dg.TableColumn(field.name, str(field.type)) for field in rows.schema]
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": rows.num_rows,
+            "dagster/column_schema": dg.TableSchema(columns=columns),
+            "rows_with_profile": with_profile,
+            "delta_version": version,
+            "feature_service": SERVICE,
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=CHECK.name, passed=missing == 0, metadata={"missing": missing}
+            )
+        ],
+    )

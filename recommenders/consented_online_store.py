@@ -1,0 +1,108 @@
+"""Feast's Redis online store behind a gate: no row of a subject is written without consent.
+
+Every way into the store ends in `online_write_batch`: a materialisation by the platform or from Feast's command line, a
+push, a direct write. The consent of the batch's subjects is joined there, so that no way around it exists.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import redis
+from feast import FeatureView, RepoConfig
+from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
+
+from privacy.contracts import AssetContract
+from recommenders.permission import permitted
+
+__all__ = ["ConsentedRedisOnlineStore", "ConsentedRedisOnlineStoreConfig", "MissingContractError"]
+
+CONTRACT_TAG = "contract"
+Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
+
+
+class MissingContractError(ValueError):
+    """A feature view without a privacy contract was about to be written."""
+
+
+class ConsentedRedisOnlineStoreConfig(RedisOnlineStoreConfig):  # type: ignore[misc]
+    """Configuration of `ConsentedRedisOnlineStore`; `connection_string` is a Redis URL."""
+
+    type: str = "recommenders.consented_online_store.ConsentedRedisOnlineStore"
+
+
+def contract_of(view: FeatureView) -> AssetContract:
+    """The privacy contract in the tag of `view`; raises MissingContractError where there is none."""
+    try:
+        return AssetContract.model_validate_json(view.tags[CONTRACT_TAG])
+    except KeyError as error:
+        raise MissingContractError(
+            f"Feature view {view.name} has no privacy contract: add one to its tag '{CONTRACT_TAG}' in feature_repo/."
+        ) from error
+
+
+class ConsentedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
+    """Redis, with the contract of each view enforced at every write."""
+
+    _client: "redis.Redis | None" = None
+    _client_async: "redis.asyncio.Redis | None" = None
+
+    def _get_client(self, online_store_config: RedisOnlineStoreConfig) -> "redis.Redis":
+        if self._client is None:
+            self._client = redis.Redis.from_url(online_store_config.connection_string)
+        return self._client
+
+    async def _get_client_async(
+        self, online_store_config: RedisOnlineStoreConfig
+    ) -> "redis.asyncio.Redis":
+        if self._client_async is None:
+            self._client_async = redis.asyncio.Redis.from_url(online_store_config.connection_string)
+        return self._client_async
+
+    def online_write_batch(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        data: Sequence[Row],
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """Write the rows whose subjects permit it, then take back those of subjects who changed their mind meanwhile."""
+        contract = contract_of(table)
+        if not contract.holds_subjects:
+            super().online_write_batch(config, table, list(data), progress)
+            return
+        allowed = permitted(_pseudonyms(data, contract), contract)
+        rows = [row for row in data if _pseudonym(row, contract) in allowed]
+        super().online_write_batch(config, table, rows, progress)
+        gone = allowed - permitted(allowed, contract)
+        self.delete_rows(config, [row[0] for row in rows if _pseudonym(row, contract) in gone])
+
+    async def online_write_batch_async(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        data: Sequence[Row],
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """The same through the same gate; the calls to Postgres and Redis block."""
+        self.online_write_batch(config, table, data, progress)
+
+    def delete_rows(self, config: RepoConfig, entity_keys: Sequence[EntityKey]) -> int:
+        """Delete all values of these entities, in every view; returns how many entities had any."""
+        if not entity_keys:
+            return 0
+        keys = self._generate_redis_keys_for_entities(config, list(entity_keys))
+        deleted: Any = self._get_client(config.online_store).delete(*keys)
+        return int(deleted)
+
+
+def _pseudonym(row: Row, contract: AssetContract) -> str:
+    keys = row[0]
+    position = list(keys.join_keys).index(str(contract.subject))
+    return str(keys.entity_values[position].string_val)
+
+
+def _pseudonyms(rows: Sequence[Row], contract: AssetContract) -> set[str]:
+    return {_pseudonym(row, contract) for row in rows}

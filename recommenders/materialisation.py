@@ -1,0 +1,52 @@
+"""From the offline to the online store: the newest row of every entity, of subjects who agree and of no others."""
+
+from dataclasses import dataclass
+
+from feast import FeatureView
+
+from recommenders.consented_online_store import contract_of
+from recommenders.features import feature_store, latest
+from recommenders.online_profile import keep_online
+from recommenders.permission import permitted
+
+__all__ = ["Materialised", "materialise"]
+
+CHUNK_ROWS = 5_000
+
+
+@dataclass(frozen=True)
+class Materialised:
+    """What one materialisation did, in counts of entities.
+
+    Attributes
+    ----------
+    rows: entities with a fresh row in the offline store.
+    online: entities written (for subjects: those who agree).
+    withheld: subjects left out for want of consent or by objection.
+    removed: subjects whose older online values were deleted.
+    newest: time of the newest row in ISO 8601, None without rows.
+    """
+
+    rows: int
+    online: int
+    withheld: int
+    removed: int
+    newest: str | None
+
+
+def materialise(view: FeatureView) -> Materialised:
+    """Write the newest rows of `view` online; afterwards the store holds no subject without present consent.
+
+    The online store itself withholds rows (`ConsentedRedisOnlineStore`); here values written earlier are removed.
+    """
+    contract, rows = contract_of(view), latest(view)
+    for batch in rows.to_batches(max_chunksize=CHUNK_ROWS):
+        if batch.num_rows:
+            feature_store().write_to_online_store(view.name, batch.to_pandas())
+    newest = max(rows["event_timestamp"].to_pylist(), default=None)
+    stamp = newest.isoformat() if newest else None
+    if not contract.holds_subjects:
+        return Materialised(rows.num_rows, rows.num_rows, 0, 0, stamp)
+    subjects = set(rows[contract.subject].to_pylist())
+    online, removed = keep_online(permitted(subjects, contract))
+    return Materialised(rows.num_rows, online, len(subjects) - online, removed, stamp)

@@ -1,0 +1,29 @@
+"""Which subjects' data may be used now: current consent, minus objections to the asset."""
+
+from collections.abc import Collection
+
+from consent.purposes import needs_consent
+from privacy.contracts import AssetContract
+from privacy.database import Role, connect
+
+__all__ = ["permitted"]
+
+AGREE = """
+select pseudonym from consent.current
+where pseudonym = any(%s) and purpose = any(%s)
+group by pseudonym
+having count(distinct purpose) = %s
+"""
+OBJECT = "select pseudonym from consent.withheld where pseudonym = any(%s) and asset_key = %s"
+
+
+def permitted(pseudonyms: Collection[str], contract: AssetContract) -> set[str]:
+    """Those of `pseudonyms` who agree now to every purpose of `contract` and do not object to its asset."""
+    asked = list(pseudonyms)
+    purposes = [purpose.value for purpose in set(contract.purposes) if needs_consent(purpose)]
+    with connect(Role.CONSENT) as connection:
+        objecting = connection.execute(OBJECT, [asked, contract.key]).fetchall()
+        if not purposes:
+            return set(asked) - {row[0] for row in objecting}
+        agreeing = connection.execute(AGREE, [asked, purposes, len(purposes)]).fetchall()
+    return {row[0] for row in agreeing} - {row[0] for row in objecting}
