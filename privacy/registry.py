@@ -1,0 +1,252 @@
+"""The registry: every place that may hold data about people, and nothing else to work from.
+
+It is the contracts of all assets, published when the definitions load, and the platform's own stores, which are no assets.
+Erasure, access, verification and the ``/v1/assets`` API go through it alone.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from privacy.contracts import (
+    AssetContract,
+    Category,
+    FeastOnlineStore,
+    LegalBasis,
+    NoStore,
+    PostgresStore,
+    Purpose,
+    RedisStore,
+    RedisStream,
+    Retention,
+    Store,
+    Withhold,
+    no_personal_data,
+)
+from privacy.database import Role, connect
+from privacy.stores.feast_online import ALL_VIEWS
+
+__all__ = ["PLATFORM_CONTRACTS", "Registry", "UnknownAssetError", "load", "publish"]
+
+_OWNER = "team:privacy"
+_ONLINE = frozenset({"redis", "redis_stream", "feast_online"})
+
+
+class UnknownAssetError(KeyError):
+    """No asset or store has this key."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def _own(
+    name: str,
+    description: str,
+    store: Store,
+    *,
+    purposes: tuple[Purpose, ...] = (Purpose.SERVICE,),
+    basis: LegalBasis = LegalBasis.LEGAL_OBLIGATION,
+    days: int = 3650,
+    category: Category = Category.PSEUDONYMOUS,
+    handler: str | None = None,
+) -> AssetContract:
+    return AssetContract(
+        key=f"platform/{name}",
+        owner=_OWNER,
+        description=description,
+        category=category,
+        purposes=purposes,
+        legal_basis=basis,
+        retention=Retention(days=days),
+        store=store,
+        subject="pseudonym",
+        withhold=Withhold(at="read", within=timedelta(seconds=1)),
+        handler=handler,
+    )
+
+
+def _table(schema: str, table: str) -> PostgresStore:
+    return PostgresStore(schema_name=schema, table=table)
+
+
+def _online(name: str, description: str, store: Store, days: int) -> AssetContract:
+    return _own(
+        name,
+        description,
+        store,
+        purposes=(Purpose.PERSONALISATION,),
+        basis=LegalBasis.CONSENT,
+        days=days,
+    )
+
+
+def _impersonal(name: str, description: str, reason: str, store: Store) -> AssetContract:
+    return no_personal_data(
+        f"platform/{name}", owner=_OWNER, description=description, reason=reason, store=store
+    )
+
+
+PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
+    _own(
+        "vault",
+        "The identity vault: direct identifiers encrypted under the subject's own key, keyed hashes of identifiers, pseudonyms.",
+        _table("vault", "subjects"),
+        basis=LegalBasis.CONTRACT,
+        category=Category.DIRECT,
+        handler="vault",
+    ),
+    _own(
+        "consent_records",
+        "The ledger of what each subject agreed to and refused.",
+        _table("consent", "records"),
+    ),
+    _own("objections", "Who is left out of which asset.", _table("consent", "objections")),
+    _own(
+        "exports",
+        "Exports made for access requests, encrypted under the subject's own key.",
+        _table("requests", "exports"),
+        days=7,
+        category=Category.DIRECT,
+        handler="exports",
+    ),
+    _own(
+        "privacy_requests",
+        "Privacy requests: a keyed fingerprint of the subject, and the encrypted pseudonym while a request is open.",
+        _table("requests", "privacy_requests"),
+        handler="requests",
+    ),
+    _own(
+        "consent_mask",
+        "What serving asks at each request: the purposes a subject agrees to and their objections.",
+        RedisStore(pattern="sv:consent:{{pseudonym}}"),
+        days=35,
+    ),
+    _online(
+        "session_items",
+        "What a consented subject did in the last half hour.",
+        RedisStore(pattern="sv:session:{{pseudonym}}"),
+        1,
+    ),
+    _online(
+        "seen_events",
+        "Identifiers of a subject's latest events, so that a repeated batch is stored once.",
+        RedisStore(pattern="sv:seen:{{pseudonym}}"),
+        2,
+    ),
+    _online(
+        "online_features",
+        "Every feature view of a subject in the online store, of views no longer defined as well.",
+        FeastOnlineStore(project="selvedge", feature_view=ALL_VIEWS, entity="subject"),
+        35,
+    ),
+    _online(
+        "event_stream",
+        "Events on their way to the lake.",
+        RedisStream(key="sv:events"),
+        2,
+    ),
+    _own(
+        "temporary_files",
+        "Short-lived files of running jobs; what a crashed one left is deleted.",
+        NoStore(),
+        basis=LegalBasis.CONTRACT,
+        days=1,
+        handler="temporary_files",
+    ),
+    _impersonal(
+        "tombstones",
+        "Marks that keep erased subjects from coming back.",
+        "Keyed hashes of random pseudonyms and of keyed hashes, which lead to nobody, not even with the vault's keys.",
+        _table("requests", "tombstones"),
+    ),
+    _impersonal(
+        "request_steps",
+        "What each privacy request did in each store.",
+        "Request ids, asset keys, counts and times.",
+        _table("requests", "steps"),
+    ),
+    _impersonal(
+        "registry",
+        "The contracts of all assets.",
+        "Describes assets, not people.",
+        _table("requests", "assets"),
+    ),
+    _impersonal(
+        "audit_log",
+        "What was done with people's data and when.",
+        "Entries hold request ids, asset keys and counts; one that holds a pseudonym is refused.",
+        _table("audit", "log"),
+    ),
+    _impersonal(
+        "quarantine",
+        "Rows of the sources that were refused, with the reason.",
+        "Holds file names and row numbers, never a row's content.",
+        _table("shop", "quarantine"),
+    ),
+    _impersonal(
+        "ingest_runs",
+        "Counts of each ingest.",
+        "Counts and times only.",
+        _table("shop", "ingest_runs"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All contracts, assets first, each group ordered by key."""
+
+    contracts: tuple[AssetContract, ...]
+
+    def get(self, key: str) -> AssetContract:
+        """The contract of one asset or store; raises UnknownAssetError."""
+        for contract in self.contracts:
+            if contract.key == key:
+                return contract
+        raise UnknownAssetError("There is no such asset: GET /v1/assets lists them all.")
+
+    @property
+    def holding_subjects(self) -> tuple[AssetContract, ...]:
+        """Contracts in which a person can be found."""
+        return tuple(
+            contract
+            for contract in self.contracts
+            if contract.holds_subjects and (contract.store.kind != "none" or contract.handler)
+        )
+
+    @property
+    def online(self) -> tuple[AssetContract, ...]:
+        """Contracts of what serving reads; erased before a request is answered."""
+        return tuple(
+            contract for contract in self.holding_subjects if contract.store.kind in _ONLINE
+        )
+
+
+def publish(contracts: Iterable[AssetContract]) -> int:
+    """Make `contracts` the registry's assets; returns how many there are. Repeating it changes nothing."""
+    published = {contract.key: contract.model_dump_json() for contract in contracts}
+    with connect(Role.PRIVACY) as connection:
+        connection.execute(
+            "delete from requests.assets where not key = any(%s)", [sorted(published)]
+        )
+        connection.cursor().executemany(
+            "insert into requests.assets as held (key, contract) values (%s, %s) "
+            "on conflict (key) do update set contract = excluded.contract, published = now() "
+            "where held.contract is distinct from excluded.contract",
+            sorted(published.items()),
+        )
+    return len(published)
+
+
+def load() -> Registry:
+    """The registry as last published, with the platform's own stores that no asset covers."""
+    with connect(Role.PRIVACY) as connection:
+        rows = connection.execute("select contract from requests.assets order by key").fetchall()
+    assets = [AssetContract.model_validate(row[0]) for row in rows]
+    covered = {contract.store.model_dump_json() for contract in assets if contract.holds_subjects}
+    own = [
+        contract
+        for contract in PLATFORM_CONTRACTS
+        if contract.handler or contract.store.model_dump_json() not in covered
+    ]
+    return Registry(tuple(assets + sorted(own, key=lambda contract: contract.key)))

@@ -1,0 +1,135 @@
+"""Stores of the privacy part itself: the vault, exports, privacy requests, and short-lived files."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from privacy.contracts import AssetContract
+from privacy.database import Role, connect
+from privacy.fingerprints import fingerprints
+from privacy.settings import platform_settings
+from privacy.stores.base import StoreHandler
+from privacy.stores.postgres import PostgresHandler
+from privacy.vault import Vault
+
+__all__ = ["ExportsHandler", "RequestsHandler", "TemporaryFilesHandler", "VaultHandler"]
+
+
+class VaultHandler(StoreHandler):
+    """The vault: direct identifiers are exported in clear to their owner; erasing destroys the data key as well."""
+
+    def find(self, contract: AssetContract, pseudonyms: Sequence[str]) -> dict[str, int]:
+        """1 for each subject that the vault knows."""
+        return dict.fromkeys(sorted(Vault().known(pseudonyms)), 1)
+
+    def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
+        """Each direct identifier, decrypted."""
+        revealed = Vault().reveal(pseudonym)
+        return [{"field": field, "value": value} for field, value in sorted(revealed.items())]
+
+    def erase(self, contract: AssetContract, pseudonyms: Sequence[str]) -> int:
+        """Delete the subjects with keys, lookups and direct identifiers."""
+        return Vault().erase(pseudonyms)
+
+    def tables(self, contract: AssetContract) -> tuple[tuple[str, str], ...]:
+        """The vault's three tables."""
+        return (("vault", "subjects"), ("vault", "identifiers"), ("vault", "direct_identifiers"))
+
+
+class ExportsHandler(PostgresHandler):
+    """Exports made for earlier access requests: encrypted, so an export names them but does not repeat them."""
+
+    def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
+        """Each export's request and the time it expires."""
+        rows = super().export(contract, pseudonym)
+        return [{name: row[name] for name in ("request_id", "expires")} for row in rows]
+
+
+class RequestsHandler(StoreHandler):
+    """A subject's privacy requests, found by their keyed fingerprint.
+
+    While a request is open, it holds the subject's pseudonym, encrypted. An erasure takes it out of every other request; its
+    own goes when it completes.
+    """
+
+    def find(self, contract: AssetContract, pseudonyms: Sequence[str]) -> dict[str, int]:
+        """Open requests per subject, open erasures aside."""
+        with connect(Role.PRIVACY) as connection:
+            counts = {
+                name: connection.execute(
+                    "select count(*) from requests.privacy_requests "
+                    "where fingerprint = any(%s) and kind <> 'erasure' and detail ? 'subject'",
+                    [fingerprints(name)],
+                ).fetchone()
+                for name in pseudonyms
+            }
+        return {name: row[0] for name, row in counts.items() if row and row[0]}
+
+    def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
+        """Every request of the subject that is known: kind, status and times."""
+        with connect(Role.PRIVACY) as connection:
+            rows = connection.execute(
+                "select kind, status, created, completed from requests.privacy_requests "
+                "where fingerprint = any(%s) order by created",
+                [fingerprints(pseudonym)],
+            ).fetchall()
+        return [
+            {
+                "kind": kind,
+                "status": status,
+                "created": created.isoformat(),
+                "completed": completed.isoformat() if completed else None,
+            }
+            for kind, status, created, completed in rows
+        ]
+
+    def erase(self, contract: AssetContract, pseudonyms: Sequence[str]) -> int:
+        """Cancel the subjects' other open requests and take the encrypted pseudonym out of them."""
+        wanted = [token for name in pseudonyms for token in fingerprints(name)]
+        with connect(Role.PRIVACY) as connection:
+            return connection.execute(
+                "update requests.privacy_requests set status = 'cancelled', completed = now(), "
+                "detail = (detail - 'subject') || '{\"reason\": \"the subject was erased\"}' "
+                "where fingerprint = any(%s) and kind <> 'erasure' and detail ? 'subject'",
+                [wanted],
+            ).rowcount
+
+    def tables(self, contract: AssetContract) -> tuple[tuple[str, str], ...]:
+        """The table of requests."""
+        return (("requests", "privacy_requests"),)
+
+
+class TemporaryFilesHandler(StoreHandler):
+    """Files of the temporary folder, such as what a Spark run that crashed left behind (compressed, so not searchable)."""
+
+    ABANDONED_AFTER = timedelta(hours=1)
+
+    def find(self, contract: AssetContract, pseudonyms: Sequence[str]) -> dict[str, int]:
+        """Nobody can be found in a temporary file; see `erase`."""
+        return {}
+
+    def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
+        """Nothing: these are passing copies of what the other assets hold."""
+        return []
+
+    def erase(self, contract: AssetContract, pseudonyms: Sequence[str]) -> int:
+        """Delete whatever no one has changed for an hour; returns how many files and folders."""
+        folder, removed = platform_settings().tmp_dir, 0
+        limit = time.time() - self.ABANDONED_AFTER.total_seconds()
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if _last_change(path) >= limit:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+            removed += 1
+        return removed
+
+
+def _last_change(path: Path) -> float:
+    """Unix time of the newest change of `path` or of anything in it."""
+    return max(entry.lstat().st_mtime for entry in (path, *path.rglob("*")))

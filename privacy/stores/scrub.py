@@ -1,0 +1,102 @@
+"""Makes deleted bytes leave the disk: Postgres tables, statistics and write-ahead log, Redis's files.
+
+Deleting a row leaves its bytes in the table's pages, in the write-ahead log and, for a sampled column, in the planner's
+statistics; deleting a Redis key leaves the command that wrote it in the append-only file, and its value in the last dump.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from privacy.contracts import PostgresStore
+from privacy.database import Role, connect
+from privacy.stores.base import StoreError, StoreLockedError
+from privacy.stores.postgres import relation_exists
+from privacy.stores.redis import redis_client
+
+__all__ = ["scrub_postgres", "scrub_redis", "trim_write_ahead_log"]
+
+_LOCK_TIMEOUT = "60s"
+_REDIS_SECONDS = 300.0
+
+
+def scrub_postgres(tables: Iterable[tuple[str, str]]) -> int:
+    """Rewrite each (schema, table), drop its old log and files; returns how many tables there were.
+
+    Raises StoreLockedError where a table stays in use for a minute.
+    """
+    count = 0
+    with connect(Role.PRIVACY, autocommit=True) as connection:
+        connection.execute("select set_config('lock_timeout', %s, false)", [_LOCK_TIMEOUT])
+        for schema, table in sorted(set(tables)):
+            if relation_exists(connection, PostgresStore(schema_name=schema, table=table)):
+                _rewrite(connection, schema, table)
+                count += 1
+    trim_write_ahead_log()
+    return count
+
+
+def _rewrite(connection: psycopg.Connection[Any], schema: str, table: str) -> None:
+    try:
+        connection.execute(
+            sql.SQL("vacuum (full, analyze) {}").format(sql.Identifier(schema, table))
+        )
+    except psycopg.errors.LockNotAvailable as error:
+        raise StoreLockedError(
+            f"Table {schema}.{table} is in use, so its deleted rows could not leave the disk: try again later."
+        ) from error
+
+
+def trim_write_ahead_log() -> None:
+    """Begin a new log segment and let a checkpoint remove the ones before it, with the files of rewritten tables."""
+    with connect(Role.PRIVACY, autocommit=True) as connection:
+        connection.execute("select pg_switch_wal()")
+        connection.execute("checkpoint")
+
+
+def scrub_redis() -> int:
+    """Rewrite the append-only file and the dump where Redis keeps them; returns how many files were rewritten."""
+    with redis_client() as client:
+        appends = bool(client.info("persistence")["aof_enabled"])
+        dumps = bool(client.config_get("save").get("save"))
+        if appends:
+            _wait(client, _idle)
+            client.bgrewriteaof()
+            _wait(client, _idle)
+            _check(client, "aof_last_bgrewrite_status")
+        if dumps:
+            client.bgsave()
+            _wait(client, _idle)
+            _check(client, "rdb_last_bgsave_status")
+    return int(appends) + int(dumps)
+
+
+def _persistence(client: Any) -> dict[str, Any]:
+    found: dict[str, Any] = client.info("persistence")
+    return found
+
+
+def _idle(client: Any) -> bool:
+    state = _persistence(client)
+    busy = ("aof_rewrite_in_progress", "aof_rewrite_scheduled", "rdb_bgsave_in_progress")
+    return not any(state.get(name) for name in busy)
+
+
+def _wait(client: Any, condition: Callable[[Any], bool]) -> None:
+    deadline = time.monotonic() + _REDIS_SECONDS
+    while not condition(client):
+        if time.monotonic() > deadline:
+            raise StoreLockedError(
+                f"Redis did not finish writing its files within {_REDIS_SECONDS:.0f} s: try again later."
+            )
+        time.sleep(0.05)
+
+
+def _check(client: Any, field: str) -> None:
+    if _persistence(client).get(field) != "ok":
+        raise StoreError(
+            f"Redis could not rewrite its files ({field}): see its log, then try again."
+        )
