@@ -302,10 +302,16 @@ def _field_errors(error: RequestValidationError) -> list[FieldError]:
     ]
 
 
+def _not_json(request: Request) -> bool:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return not media_type.endswith(("/json", "+json"))
+
+
 def _from_validation(request: Request, error: RequestValidationError) -> Problem:
     errors = _field_errors(error)
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if any(item.pointer == "body" for item in errors) and media_type != "application/json":
+    if _not_json(request) and any(
+        item["loc"] == ("body",) and item["type"] != "missing" for item in error.errors()
+    ):
         return Problem(UNSUPPORTED_MEDIA_TYPE)
     fields = list(dict.fromkeys(item.pointer for item in errors))
     shown = ", ".join(fields[:5]) + (f" and {len(fields) - 5} more" if len(fields) > 5 else "")

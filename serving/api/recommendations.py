@@ -1,6 +1,6 @@
 """Recommendations: ranked items for a place in the shop."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Query, Response
@@ -83,7 +83,7 @@ async def get_recommendations(
             examples=["P0042"],
         ),
     ] = None,
-    session: Annotated[  # noqa: ARG001
+    session: Annotated[
         SessionId | None,
         Query(
             description="A visit's own id, if the storefront sends one. It is neither stored nor logged, and does not change the "

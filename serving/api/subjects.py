@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import psycopg
 from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 from starlette.concurrency import run_in_threadpool
 
 from privacy.subject_reference import issue
