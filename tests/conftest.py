@@ -3,12 +3,16 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 import redis
 
 from privacy.settings import PlatformSettings, platform_settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,6 +51,15 @@ def servers(settings: PlatformSettings) -> Iterator[PlatformSettings]:
     finally:
         stop(settings, "redis")
         stop(settings, "postgres")
+
+
+@pytest.fixture(scope="session")
+def spark(settings: PlatformSettings) -> Iterator["SparkSession"]:
+    """The run's one Spark session, stopped after the run."""
+    from orchestration.spark import get_spark, stop_spark
+
+    yield get_spark()
+    stop_spark()
 
 
 @pytest.fixture

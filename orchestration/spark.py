@@ -1,0 +1,169 @@
+"""One Spark session per process, and the way between it and the Delta lake without a jar.
+
+Delta is read through the files of its newest snapshot and written through Arrow by delta-rs (`privacy.lake`). What Spark
+itself puts on disk (shuffle, spills, cached blocks) is encrypted with a key of the session and lies in a folder of its
+own, removed when the session stops; with that encryption on, PySpark also hands Arrow data to the JVM through a socket,
+where it would otherwise write a temporary file.
+"""
+
+import atexit
+import os
+import shutil
+import sys
+import threading
+from functools import cache
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from privacy.lake import open_table
+from privacy.settings import platform_settings
+
+__all__ = ["SparkUnavailableError", "get_spark", "read_delta", "stop_spark", "to_table"]
+
+_FOLDER_PREFIX = "spark-"
+_lock = threading.Lock()
+_running: list[SparkSession] = []
+
+
+class SparkUnavailableError(RuntimeError):
+    """Spark cannot start; says what is missing and the command that installs it."""
+
+
+class SparkSettings(BaseSettings):
+    """Where Spark runs and what it may use."""
+
+    model_config = SettingsConfigDict(env_prefix="SELVEDGE_SPARK_", extra="ignore")
+
+    master: str = Field("local[*]", description="Spark master; local[*] runs inside this process")
+    driver_memory: str = Field(
+        "1g", description="Heap of the driver (in local mode, of all of Spark)"
+    )
+    shuffle_partitions: int = Field(4, ge=1, description="Partitions of a shuffle")
+
+
+@cache
+def spark_settings() -> SparkSettings:
+    """The Spark settings of this process."""
+    return SparkSettings()
+
+
+def get_spark() -> SparkSession:
+    """The session of this process, started at the first call; `stop_spark` or the process's end stops it.
+
+    Raises SparkUnavailableError where Java is missing.
+    """
+    with _lock:
+        if not _running:
+            _running.append(_start())
+            atexit.register(stop_spark)
+        return _running[0]
+
+
+def stop_spark() -> None:
+    """Stop the session, end its JVM and remove its folder; does nothing where none runs."""
+    with _lock:
+        if not _running:
+            return
+        session = _running.pop()
+        gateway = session.sparkContext._gateway
+        session.stop()
+        if gateway is not None and (process := getattr(gateway, "proc", None)):
+            gateway.shutdown()
+            process.stdin.close()
+            process.wait(timeout=30)
+        _forget_gateway()
+        shutil.rmtree(_folder(os.getpid()), ignore_errors=True)
+        atexit.unregister(stop_spark)
+
+
+def read_delta(spark: SparkSession, path: str | Path) -> DataFrame:
+    """The newest snapshot of the Delta table at `path` (relative to the lake's root), an empty one included.
+
+    Raises LakeError where there is no such table. Flat tables and lists are read; deletion vectors are not.
+    """
+    table = open_table(path)
+    schema = from_arrow_schema(pa.schema(table.schema().to_arrow()))
+    files = table.file_uris()
+    if not files:
+        return spark.createDataFrame([], schema)
+    return spark.read.schema(schema).parquet(*files)
+
+
+def to_table(df: DataFrame, schema: pa.Schema) -> pa.Table:
+    """The rows of `df` as an Arrow table of exactly `schema` (columns by name), collected through memory."""
+    return df.select(*schema.names).toArrow().cast(schema)
+
+
+def _start() -> SparkSession:
+    _find_java()
+    folder = _folder(os.getpid())
+    _remove_leftovers(folder.parent)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    builder = SparkSession.builder.appName("selvedge")
+    for name, value in _configuration(folder).items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    return session
+
+
+def _configuration(folder: Path) -> dict[str, str]:
+    settings = spark_settings()
+    return {
+        "spark.master": settings.master,
+        "spark.driver.memory": settings.driver_memory,
+        "spark.driver.maxResultSize": "2g",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.extraJavaOptions": f"-Djava.io.tmpdir={folder} -XX:-UsePerfData",
+        "spark.local.dir": str(folder),
+        "spark.sql.warehouse.dir": str(folder / "warehouse"),
+        "spark.io.encryption.enabled": "true",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    }
+
+
+def _folder(process: int) -> Path:
+    return platform_settings().tmp_dir / f"{_FOLDER_PREFIX}{process}"
+
+
+def _remove_leftovers(parent: Path) -> None:
+    """Remove the folders of processes that were killed before they could."""
+    for folder in parent.glob(f"{_FOLDER_PREFIX}*"):
+        process = folder.name.removeprefix(_FOLDER_PREFIX)
+        if process.isdigit() and not psutil.pid_exists(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _find_java() -> None:
+    """Leave JAVA_HOME as Spark needs it: where it names no Java, the one on PATH is used."""
+    home = os.environ.get("JAVA_HOME")
+    if home and os.access(Path(home) / "bin" / "java", os.X_OK):
+        return
+    if shutil.which("java") is None:
+        raise SparkUnavailableError(
+            "Spark needs Java 17 or newer and found none in JAVA_HOME or PATH; "
+            "install it (Debian: apt-get install openjdk-17-jre-headless)."
+        )
+    os.environ.pop("JAVA_HOME", None)
+
+
+def _forget_gateway() -> None:
+    """Let the next session start a JVM of its own: PySpark keeps the last one in class attributes."""
+    from pyspark import SparkContext
+
+    SparkContext._gateway = None
+    SparkContext._jvm = None

@@ -1,0 +1,91 @@
+"""Spark reads the lake without a jar and leaves no pseudonym in its own folder."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pytest
+
+from orchestration.spark import SparkUnavailableError, _find_java, read_delta, to_table
+from privacy import lake
+from privacy.lake import LakeError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+MARKER = "feedface" * 4
+ROWS = pa.table(
+    {
+        "pseudonym": pa.array([MARKER, None]),
+        "sizes": pa.array([["S", "M"], None], pa.list_(pa.string())),
+        "event_timestamp": pa.array([1, 1_700_000_000_123_456], pa.timestamp("us", "UTC")),
+    }
+)
+FILLS_SPARKS_FOLDER = """
+import os
+import sys
+import pyarrow as pa
+from orchestration.spark import _folder, get_spark, stop_spark, to_table
+rows = pa.table({"pseudonym": [sys.argv[1]] * 50_000, "number": list(range(50_000))})
+frame = get_spark().createDataFrame(rows)
+assert to_table(frame.repartition(3, "number"), rows.schema).num_rows == 50_000
+files = [path for path in _folder(os.getpid()).rglob("*") if path.is_file()]
+assert any(path.name.endswith(".data") for path in files), "nothing was shuffled"
+assert not any(sys.argv[1].encode() in path.read_bytes() for path in files)
+stop_spark()
+"""
+
+
+def test_a_delta_table_comes_back_as_it_was_written(spark: "SparkSession") -> None:
+    lake.replace("try_spark", ROWS)
+    rows = to_table(read_delta(spark, "try_spark").orderBy("event_timestamp"), ROWS.schema)
+    assert rows.equals(ROWS)
+
+
+def test_an_empty_delta_table_has_its_columns(spark: "SparkSession") -> None:
+    lake.create_or_open("try_spark_empty", ROWS.schema)
+    rows = to_table(read_delta(spark, "try_spark_empty"), ROWS.schema)
+    assert rows.num_rows == 0
+    assert rows.schema == ROWS.schema
+
+
+def test_a_missing_table_is_named(spark: "SparkSession") -> None:
+    with pytest.raises(LakeError, match="No Delta table 'try_missing'"):
+        read_delta(spark, "try_missing")
+
+
+def test_nothing_readable_is_written_while_spark_runs_and_nothing_is_left_after(
+    tmp_path: Path,
+) -> None:
+    environment = {**os.environ, "SELVEDGE_HOME": str(tmp_path / "home")}
+    subprocess.run(
+        [sys.executable, "-c", FILLS_SPARKS_FOLDER, MARKER],
+        env=environment,
+        check=True,
+        timeout=120,
+    )
+    assert list((tmp_path / "home" / "tmp").iterdir()) == []
+
+
+def test_without_java_the_command_that_installs_it_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SparkUnavailableError, match="apt-get install openjdk-17"):
+        _find_java()
+
+
+def test_a_java_home_without_java_gives_way_to_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    java = tmp_path / "java"
+    java.write_text("")
+    java.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    _find_java()
+    assert "JAVA_HOME" not in os.environ
