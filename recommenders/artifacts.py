@@ -8,6 +8,7 @@ in the manifest; `fingerprint` changes with it, so that a serving process reload
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from privacy.contracts import AssetContract, Unlearn
 from privacy.settings import platform_settings
@@ -36,19 +37,11 @@ __all__ = [
 _MANIFEST = "manifest.json"
 _SUFFIXES = frozenset({".npy", ".parquet", ".json", ".faiss"})
 _KEEP_VERSIONS = 2
+_VERSION = r"^[0-9]{8}T[0-9]{6}_[0-9]{6}Z$"
 
 
 class ArtifactError(RuntimeError):
     """An artefact is missing, damaged or not what its manifest says; says which file and what to do."""
-
-
-class FileEntry(BaseModel):
-    """Hash and size of one file."""
-
-    model_config = ConfigDict(frozen=True)
-
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    bytes: int = Field(ge=0)
 
 
 class Manifest(BaseModel):
@@ -58,18 +51,19 @@ class Manifest(BaseModel):
     ----------
     data_versions: Delta table to the version that was read.
     consent_snapshot: the newest ledger record that was taken into account (`records`) and when it was read (`at`).
-    subject_arrays: `.npy` file to the Parquet file whose rows (one per subject) it is aligned to.
+    files: name of every file to its SHA-256.
+    subject_arrays: Parquet file with one row per subject to the `.npy` files aligned to its rows.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    version: str = Field(pattern=r"^[0-9]{8}T[0-9]{6}_[0-9]{6}Z$")
+    version: str = Field(pattern=_VERSION)
     created: datetime
     data_versions: dict[str, int] = {}
     consent_snapshot: dict[str, Any] = {}
     parameters: dict[str, Any] = {}
     metrics: dict[str, Any] = {}
-    files: dict[str, FileEntry] = {}
-    subject_arrays: dict[str, str] = {}
+    files: dict[str, str] = {}
+    subject_arrays: dict[str, list[str]] = {}
     unlearn: Unlearn | None = None
     contract: AssetContract
 
@@ -90,11 +84,9 @@ def _new_version(now: datetime) -> str:
     return now.strftime("%Y%m%dT%H%M%S_%fZ")
 
 
-def _digest(path: Path) -> FileEntry:
+def _digest(path: Path) -> str:
     with path.open("rb") as file:
-        return FileEntry(
-            sha256=hashlib.file_digest(file, "sha256").hexdigest(), bytes=path.stat().st_size
-        )
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def save_artifact(
@@ -105,7 +97,7 @@ def save_artifact(
     consent_snapshot: Mapping[str, Any] | None = None,
     parameters: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Any] | None = None,
-    subject_arrays: Mapping[str, str] | None = None,
+    subject_arrays: Mapping[str, list[str]] | None = None,
     root: Path | None = None,
 ) -> Manifest:
     """Let `write` fill a new version's folder, hash its files, and put it in place whole.
@@ -140,7 +132,7 @@ def save_artifact(
     return manifest
 
 
-def _files_of(folder: Path) -> dict[str, FileEntry]:
+def _files_of(folder: Path) -> dict[str, str]:
     files = sorted(folder.iterdir())
     refused = [path.name for path in files if path.suffix not in _SUFFIXES]
     if refused:
@@ -161,7 +153,8 @@ def _remove_old_versions(name: str, root: Path | None) -> None:
 
 def _versions(name: str, root: Path | None) -> list[str]:
     folder = version_folder(name, "", root)
-    return sorted(path.parent.name for path in folder.glob(f"[0-9]*/{_MANIFEST}"))
+    names = (path.parent.name for path in folder.glob(f"*/{_MANIFEST}"))
+    return sorted(name for name in names if re.match(_VERSION, name))
 
 
 def latest_version(name: str, root: Path | None = None) -> str:

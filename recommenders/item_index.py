@@ -28,7 +28,7 @@ class ItemIndex:
         """Index item vectors of shape (items, components); similarity is cosine."""
         items, components = vectors.shape
         if items <= EXACT_UP_TO:
-            index = faiss.IndexFlatIP(components)
+            index: Any = faiss.IndexFlatIP(components)
         else:
             index = faiss.IndexHNSWFlat(components, _NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
             index.hnsw.efConstruction, index.hnsw.efSearch = _EF_CONSTRUCTION, _EF_SEARCH
