@@ -229,6 +229,30 @@ def dbt(context: typer.Context) -> None:
     raise typer.Exit(run_dbt(context.args))
 
 
+@app.command(epilog=_epilog("bench recommenders --json"))
+def bench(
+    name: Annotated[
+        str | None, typer.Argument(help="Benchmark; listed where none is given.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Under a minute: a smoke test.")] = False,
+) -> None:
+    """Measure: figures beside a baseline of the same run."""
+    from orchestration.bench import BenchmarkError, benchmarks, report, run, table
+
+    if name is None:
+        console.print("\n".join(benchmarks()))
+        return
+    try:
+        figures = run(name, quick=quick)
+    except BenchmarkError as error:
+        raise typer.BadParameter(str(error)) from error
+    if as_json:
+        sys.stdout.write(json.dumps(report(name, figures), indent=2) + "\n")
+    else:
+        console.print(table(name, figures))
+
+
 @app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     epilog=_epilog("test tests/unit"),

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from orchestration.contracted import contracts_of
+from orchestration.contract_checks import contract_checks
 from privacy.settings import PROJECT_ROOT
 
 __all__ = ["defs", "load"]
@@ -15,8 +15,7 @@ def load() -> dg.Definitions:
         # One process for a whole run: its assets share one Spark session and a bounded memory.
         dg.Definitions(executor=dg.in_process_executor),
     )
-    contracts_of(loaded)
-    return loaded
+    return dg.Definitions.merge(loaded, dg.Definitions(asset_checks=list(contract_checks(loaded))))
 
 
 defs = load()
