@@ -20,12 +20,8 @@ import pyarrow.compute as pc
 from orchestration.sources.batch import Batch, QuarantinedRow, SourceError
 from orchestration.sources.mapping import CsvFormat, SourceMapping
 from orchestration.sources.model import TABLES
-from orchestration.sources.query import (
-    Parameters,
-    checked_rows,
-    duplicate_keys,
-    folded,
-)
+from orchestration.sources.query import Parameters, checked_rows, duplicate_keys, folded
+from orchestration.sources.repeats import Repeats
 
 __all__ = ["FileSource"]
 
@@ -52,7 +48,8 @@ class FileSource:
         self.declares_consent = "consents" in mapping.tables
         self._mapping = mapping
         self._path = path
-        self._files = {table: self._found(table) for table in mapping.tables}
+        with duckdb.connect() as connection:
+            self._files = {table: self._found(connection, table) for table in mapping.tables}
 
     def tables(self) -> tuple[str, ...]:
         """Names of the canonical tables that the mapping provides, in the canonical model's order."""
@@ -77,19 +74,13 @@ class FileSource:
     ) -> Iterator[Batch]:
         bound = Parameters()
         every = [self._query(table, file, bound) for file in self._files[table]]
-        self._run(connection, f"create temp table repeated as {duplicate_keys(every)}", bound)
+        found = self._run(connection, duplicate_keys(every), bound)
+        repeats = Repeats(found.to_arrow_table())
         for file in self._files[table]:
             bound = Parameters()
             rows = self._query(table, file, bound)
-            judged = (
-                f"select q.* exclude (_reason), coalesce(q._reason, case "  # noqa: S608 - see checked_rows
-                "when r.first_position = q._position then null "
-                "when r.first_content = q._content then 'exact_duplicate' "
-                "when r._key is not null then 'repeated_key' end) as _reason "
-                f"from ({rows}) q left join repeated r on q._key = r._key"
-            )
-            for block in self._blocks(connection, judged, bound, batch_rows):
-                yield self._batch(table, file, block)
+            for block in self._blocks(connection, rows, bound, batch_rows):
+                yield self._batch(table, file, block, repeats.judge(block))
 
     def _read_folded(
         self, connection: duckdb.DuckDBPyConnection, table: str, batch_rows: int
@@ -99,7 +90,7 @@ class FileSource:
             bound = Parameters()
             rows = self._query(table, file, bound)
             for block in self._blocks(connection, rows, bound, batch_rows):
-                yield self._batch(table, file, block, accept=False)
+                yield self._batch(table, file, block, block["_reason"], accept=False)
         bound = Parameters()
         every = [self._query(table, file, bound) for file in self._files[table]]
         query = folded(TABLES[table], self._mapping.tables[table], every)
@@ -134,15 +125,20 @@ class FileSource:
             raise _unreadable(self.name, error) from None
 
     def _batch(
-        self, table: str, file: _File, block: pa.RecordBatch, *, accept: bool = True
+        self,
+        table: str,
+        file: _File,
+        block: pa.RecordBatch,
+        reasons: pa.Array,
+        *,
+        accept: bool = True,
     ) -> Batch:
-        clean = pc.is_null(block["_reason"])
-        refused = block.filter(pc.invert(clean))
+        clean = pc.is_null(reasons)
+        refused = pc.invert(clean)
+        numbers = block["_row"].filter(refused).to_pylist()
         quarantined = [
-            QuarantinedRow(table, file.name, row, reason)
-            for row, reason in zip(
-                refused["_row"].to_pylist(), refused["_reason"].to_pylist(), strict=True
-            )
+            QuarantinedRow(table, file.name, number, reason)
+            for number, reason in zip(numbers, reasons.filter(refused).to_pylist(), strict=True)
         ]
         self._refuse_wrong_mapping(table, quarantined, block.num_rows)
         schema = TABLES[table].schema
@@ -161,7 +157,7 @@ class FileSource:
             f"like {len(unparsable)} of {read_rows} rows; correct that column in the mapping {self.name}"
         )
 
-    def _found(self, table: str) -> list[_File]:
+    def _found(self, connection: duckdb.DuckDBPyConnection, table: str) -> list[_File]:
         """The table's files with the types of their columns, all mapped columns among them."""
         mapping = self._mapping.tables[table]
         folder, pattern = self._path, mapping.files
@@ -177,11 +173,11 @@ class FileSource:
                 f"source {self.name}: {len(paths)} files match {pattern}, but the ids of {table} are row numbers "
                 "of one file; name that file in the mapping"
             )
-        return [self._described(table, path) for path in paths]
+        return [self._described(connection, table, path) for path in paths]
 
-    def _described(self, table: str, path: Path) -> _File:
+    def _described(self, connection: duckdb.DuckDBPyConnection, table: str, path: Path) -> _File:
         name = path.name if path == self._path else path.relative_to(self._path).as_posix()
-        kinds = _column_kinds(path, name, self._mapping.csv)
+        kinds = _column_kinds(connection, path, name, self._mapping.csv)
         missing = sorted(self._mapping.tables[table].source_columns - kinds.keys())
         if missing:
             raise SourceError(
@@ -237,16 +233,17 @@ def _reader(file: _File, csv_format: CsvFormat, bound: Parameters) -> str:
     )
 
 
-def _column_kinds(path: Path, name: str, csv_format: CsvFormat) -> dict[str, str]:
+def _column_kinds(
+    connection: duckdb.DuckDBPyConnection, path: Path, name: str, csv_format: CsvFormat
+) -> dict[str, str]:
     """DuckDB type of each column of a file; raises `SourceError` for a file without a readable header."""
     try:
         if path.suffix == ".csv":
             with path.open(newline="", encoding=csv_format.encoding) as file:
                 rows = csv.reader(file, delimiter=csv_format.delimiter, quotechar=csv_format.quote)
                 return dict.fromkeys(next(rows), "VARCHAR")
-        with duckdb.connect() as connection:
-            found = connection.execute("describe from read_parquet($path)", {"path": str(path)})
-            return {row[0]: row[1] for row in found.fetchall()}
+        found = connection.execute("describe from read_parquet($path)", {"path": str(path)})
+        return {row[0]: row[1] for row in found.fetchall()}
     except (OSError, UnicodeDecodeError, StopIteration, csv.Error, duckdb.Error) as error:
         raise SourceError(
             f"{name}: cannot be read as {path.suffix[1:]} ({type(error).__name__}); check the file"
