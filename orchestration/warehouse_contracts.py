@@ -1,0 +1,146 @@
+"""What dbt's manifest says about people: each model's contract, and the layers that keep consent from being skipped."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from privacy.contracts import AssetContract, ContractError
+
+__all__ = ["LayeringError", "check_layers", "contract_of", "layering_faults", "models"]
+
+Node = Mapping[str, Any]
+LAYERS = ("staging", "intermediate", "marts")
+CONSENT_FILTER = "macro.selvedge.consented"
+OBJECTION_FILTERS = frozenset({CONSENT_FILTER, "macro.selvedge.not_withheld"})
+
+
+class LayeringError(ValueError):
+    """A model reads past the consent filter; names the models and the rule."""
+
+
+def models(manifest: Mapping[str, Any]) -> Iterator[Node]:
+    """Every model of the project."""
+    return (node for node in manifest["nodes"].values() if node["resource_type"] == "model")
+
+
+def contract_of(node: Node) -> AssetContract:
+    """The contract of a model: its `meta.contract` over its folder's `contract_defaults`.
+
+    Key, description and store come from the model itself. Raises ContractError where no contract is declared or the
+    result contradicts itself.
+    """
+    meta, name = node["config"]["meta"], f"{node['schema']}/{node['name']}"
+    if "contract" not in meta:
+        raise ContractError(
+            f"The dbt model {name} has no contract: declare `config.meta.contract` in its YAML."
+        )
+    declared = {**meta.get("contract_defaults", {}), **meta["contract"]}
+    try:
+        contract = AssetContract.model_validate(_applicable(declared) | _facts(node, name))
+    except ValidationError as error:
+        raise ContractError(
+            f"The contract of the dbt model {name} is not valid: {error}"
+        ) from error
+    if contract.holds_subjects and contract.subject not in node["columns"]:
+        raise ContractError(
+            f"The contract of the dbt model {name} names the subject column '{contract.subject}', which it has not."
+        )
+    return contract
+
+
+def _facts(node: Node, name: str) -> dict[str, Any]:
+    view = node["config"]["materialized"] == "view"
+    return {
+        "key": name,
+        "description": node["description"],
+        "store": {
+            "kind": "postgres",
+            "schema_name": node["schema"],
+            "table": node["name"],
+            "is_view": view,
+        },
+    }
+
+
+def _applicable(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """The declared fields without those a folder's defaults give and the model's category has no use for."""
+    unused: set[str] = set()
+    if declared.get("category") == "none":
+        unused = {"purposes", "legal_basis", "retention", "subject", "withhold"}
+    elif declared.get("category") == "aggregate":
+        unused = {"subject", "withhold"}
+    return {field: value for field, value in declared.items() if field not in unused}
+
+
+def _macros_of(manifest: Mapping[str, Any], node: Node) -> set[str]:
+    """Ids of the macros that a model calls, through other macros too."""
+    found: set[str] = set()
+    waiting = list(node["depends_on"]["macros"])
+    while waiting:
+        macro = waiting.pop()
+        if macro not in found:
+            found.add(macro)
+            waiting += manifest["macros"][macro]["depends_on"]["macros"]
+    return found
+
+
+def layering_faults(manifest: Mapping[str, Any]) -> list[str]:
+    """One sentence for each model that reads past the consent filter; empty where the layers hold.
+
+    Staging reads sources alone. An intermediate model about people is named ``…__consented``, calls the filter and
+    reads staging. A mart reads consent-filtered intermediates, or staging about goods. Everything that holds a
+    subject leaves out those who objected to it.
+    """
+    known = {node["unique_id"]: node for node in models(manifest)}
+    faults: list[str] = []
+    for node in known.values():
+        inputs = [known[parent] for parent in node["depends_on"]["nodes"] if parent in known]
+        macros = _macros_of(manifest, node)
+        faults += _faults_of_inputs(node, inputs)
+        faults += _faults_of_filters(node, macros)
+        faults += _faults_of_sources(node)
+    return sorted(faults)
+
+
+def _faults_of_inputs(node: Node, inputs: list[Node]) -> Iterator[str]:
+    layer, name = node["schema"], node["name"]
+    if layer not in LAYERS:
+        yield f"{name} lies in '{layer}': models lie in {', '.join(LAYERS)}"
+    for source in inputs:
+        personal = contract_of(source).category != "none"
+        consented = source["schema"] == "intermediate" and source["name"].endswith("__consented")
+        if layer == "staging":
+            yield f"{name} (staging) reads {source['name']}: staging reads sources alone"
+        elif layer == "intermediate" and source["schema"] == "marts":
+            yield f"{name} (intermediate) reads the mart {source['name']}"
+        elif layer == "marts" and personal and not consented:
+            yield f"{name} (marts) reads {source['name']}, which no consent filter has passed"
+
+
+def _faults_of_filters(node: Node, macros: set[str]) -> Iterator[str]:
+    contract, name = contract_of(node), node["name"]
+    if not contract.holds_subjects:
+        return
+    if node["schema"] == "intermediate":
+        if CONSENT_FILTER not in macros:
+            yield f"{name} holds subjects and does not call the macro consented"
+        if not name.endswith("__consented"):
+            yield f"{name} holds subjects and is not named {name}__consented"
+    if not OBJECTION_FILTERS & macros:
+        yield f"{name} holds subjects and does not leave out those who objected to it"
+
+
+def _faults_of_sources(node: Node) -> Iterator[str]:
+    if node["schema"] == "staging":
+        return
+    for source in node["depends_on"]["nodes"]:
+        if source.startswith("source.selvedge.shop."):
+            yield f"{node['name']} reads {source.removeprefix('source.selvedge.')}: only staging reads the shop's tables"
+
+
+def check_layers(manifest: Mapping[str, Any]) -> None:
+    """Raise LayeringError, naming every fault, where the layers do not hold."""
+    faults = layering_faults(manifest)
+    if faults:
+        raise LayeringError("The dbt project breaks its layers: " + "; ".join(faults) + ".")
