@@ -1,0 +1,255 @@
+"""Consent is one rule in three engines: the dbt macro, the Spark function and the Redis mask agree on any history."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pyarrow as pa
+import pytest
+import redis
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from jinja2 import Environment
+
+from consent import ledger, masks, objections
+from consent.ledger import ConsentRecord, Decision
+from consent.masks import MASK_FIELDS, decode, mask_key
+from consent.spark import consented
+from orchestration.spark import to_table
+from privacy.contracts import Purpose
+from privacy.database import Role, admin_url, connect
+from privacy.settings import PROJECT_ROOT
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+MACRO = PROJECT_ROOT / "dbt" / "macros" / "consented.sql"
+PURPOSES = (Purpose.ANALYTICS, Purpose.PERSONALISATION, Purpose.SERVICE)
+ASSETS = ("lake/sessions", "models/lightfm")
+START = datetime(2026, 3, 1, tzinfo=UTC)
+HOURS = 6  # few instants, so that statements and rows often share one
+SUBJECTS = tuple(f"{number:032x}" for number in range(8))
+SCHEMA = pa.schema(
+    [("row", pa.int64()), ("pseudonym", pa.string()), ("at", pa.timestamp("us", tz="UTC"))]
+)
+
+Statement = tuple[str, Purpose, Decision, int]
+# Each example tells eight subjects' histories; most statements are about the purpose that is asked for in it.
+purposes = st.sampled_from(PURPOSES)
+statements = st.tuples(
+    st.sampled_from(SUBJECTS), purposes, st.sampled_from(Decision), st.integers(0, HOURS)
+)
+objected = st.tuples(
+    st.sampled_from(SUBJECTS), st.sampled_from(ASSETS), st.sampled_from(("object_to", "withdraw"))
+)
+
+
+@dataclass(frozen=True)
+class History:
+    """Statements in order of arrival (not of time) and objections."""
+
+    statements: list[Statement]
+    objections: list[tuple[str, str, str]]
+
+    def agreed(self, subject: str, purpose: Purpose, hour: int) -> bool:
+        """Whether the last statement up to `hour` agreed; of two at one time, the refusal counts."""
+        said = [
+            (at, decision is Decision.OPT_OUT)
+            for s, p, decision, at in self.statements
+            if (s, p) == (subject, purpose) and at <= hour
+        ]
+        return bool(said) and not max(said)[1]
+
+    def objects(self, subject: str, asset_key: str) -> bool:
+        """Whether the last thing said about the asset was an objection."""
+        said = [what for s, key, what in self.objections if (s, key) == (subject, asset_key)]
+        return bool(said) and said[-1] == "object_to"
+
+    def serves(
+        self, subject: str | None, purpose: Purpose, hour: int | None, asset_key: str
+    ) -> bool:
+        """The rule, said once more and plainly."""
+        if subject is not None and self.objects(subject, asset_key):
+            return False
+        if purpose is Purpose.SERVICE:
+            return True
+        if subject is None or hour is None:
+            return False
+        return self.agreed(subject, purpose, hour) and self.agreed(subject, purpose, HOURS)
+
+
+# Every subject (and nobody) at every half hour of statements, one before all of them, the last one and no time at all.
+ROWS: list[tuple[str | None, int | None]] = [
+    (subject, hour) for subject in (*SUBJECTS, None) for hour in (*range(-1, HOURS + 1), None)
+]
+
+
+def _time(hour: int | None) -> datetime | None:
+    return None if hour is None else START + timedelta(hours=hour)
+
+
+def _begin_empty(client: "redis.Redis") -> None:
+    url = admin_url().set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url) as connection:
+        connection.execute("truncate consent.records, consent.objections")
+    client.flushdb()
+
+
+def _tell(history: History) -> None:
+    ledger.append(
+        [
+            ConsentRecord(
+                subject,
+                purpose,
+                decision,
+                START + timedelta(hours=hour),
+                "test",
+                "1",
+                "test",
+                str(number),
+            )
+            for number, (subject, purpose, decision, hour) in enumerate(history.statements)
+        ]
+    )
+    for subject, asset_key, what in history.objections:
+        getattr(objections, what)(subject, asset_key, "test")
+
+
+def _by_sql(purpose: Purpose, asset_key: str) -> set[int]:
+    macro = Environment(autoescape=False).from_string(Path(MACRO).read_text()).module.consented  # type: ignore[attr-defined]
+    predicate = macro("events", purpose=purpose.value, at="happened_at", asset=asset_key)
+    with connect(Role.DBT) as connection:
+        connection.execute(
+            "create temporary table events (row bigint, pseudonym text, happened_at timestamptz) on commit drop"
+        )
+        with connection.cursor() as cursor, cursor.copy("copy events from stdin") as copy:
+            for number, (subject, hour) in enumerate(ROWS):
+                copy.write_row((number, subject, _time(hour)))
+        rows = connection.execute(f"select row from events where {predicate}").fetchall()
+    return {row[0] for row in rows}
+
+
+def _by_spark(spark: "SparkSession", purpose: Purpose, asset_key: str) -> set[int]:
+    events = pa.table(
+        [range(len(ROWS)), [subject for subject, _ in ROWS], [_time(hour) for _, hour in ROWS]],
+        schema=SCHEMA,
+    )
+    kept = consented(spark.createDataFrame(events), purpose, "at", asset_key)
+    return set(to_table(kept, SCHEMA)["row"].to_pylist())
+
+
+def _by_mask(client: "redis.Redis", purpose: Purpose, asset_key: str) -> set[str]:
+    pipeline = client.pipeline(transaction=False)
+    for subject in SUBJECTS:
+        pipeline.hmget(mask_key(subject), list(MASK_FIELDS))
+    replies = dict(zip(SUBJECTS, pipeline.execute(), strict=True))
+    return {
+        subject for subject, reply in replies.items() if decode(reply).serves(purpose, asset_key)
+    }
+
+
+def _expected(history: History, purpose: Purpose, asset_key: str) -> set[int]:
+    return {
+        number
+        for number, (subject, hour) in enumerate(ROWS)
+        if history.serves(subject, purpose, hour, asset_key)
+    }
+
+
+def _now(rows: Iterable[int]) -> set[str]:
+    """Subjects of the rows that happen after the last statement, i.e. now."""
+    return {subject for subject, hour in (ROWS[row] for row in rows) if subject and hour == HOURS}
+
+
+@st.composite
+def histories(draw: st.DrawFn, purpose: Purpose) -> History:
+    """Random statements for every subject about `purpose`, some about others, in random order of arrival."""
+    decision_at = st.tuples(st.sampled_from(Decision), st.integers(0, HOURS))
+    asked = [
+        (subject, purpose, *said)
+        for subject in SUBJECTS
+        for said in draw(st.lists(decision_at, max_size=6))
+    ]
+    other = draw(st.lists(statements, max_size=6))
+    return History(draw(st.permutations([*asked, *other])), draw(st.lists(objected, max_size=6)))
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> tuple[History, Purpose, str]:
+    """A history, and the purpose and asset that it is asked about."""
+    purpose = draw(purposes)
+    return draw(histories(purpose)), purpose, draw(st.sampled_from(ASSETS))
+
+
+IN, OUT = Decision.OPT_IN, Decision.OPT_OUT
+ON_OFF_ON = [
+    (SUBJECTS[0], Purpose.ANALYTICS, said, hour) for said, hour in ((IN, 1), (OUT, 3), (IN, 5))
+]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(questions())
+@example((History(ON_OFF_ON, []), Purpose.ANALYTICS, ASSETS[0]))
+@example(
+    (
+        History([*ON_OFF_ON, (SUBJECTS[0], Purpose.ANALYTICS, OUT, 5)], []),
+        Purpose.ANALYTICS,
+        ASSETS[0],
+    )
+)
+def test_macro_spark_and_mask_agree_on_random_histories(
+    servers: object,
+    spark: "SparkSession",
+    redis_client: "redis.Redis",
+    question: tuple[History, Purpose, str],
+) -> None:
+    history, purpose, asset_key = question
+    _begin_empty(redis_client)
+    _tell(history)
+    masks.write_all(redis_client)
+    expected = _expected(history, purpose, asset_key)
+    assert _by_sql(purpose, asset_key) == expected
+    assert _by_spark(spark, purpose, asset_key) == expected
+    assert _by_mask(redis_client, purpose, asset_key) == _now(expected)
+
+
+def test_the_macro_joins_the_ledger_once_however_many_rows_it_filters(clean_database: None) -> None:
+    macro = Environment(autoescape=False).from_string(Path(MACRO).read_text()).module.consented  # type: ignore[attr-defined]
+    predicate = macro("e", purpose="analytics", at="at", asset="lake/sessions")
+    with connect(Role.CONSENT) as connection:
+        connection.execute(
+            "insert into consent.records (pseudonym, purpose, decision, stated_at, mechanism, policy_version, source, source_key) "
+            "select md5(s::text), p, case when r = 1 then 'opt_out' else 'opt_in' end, timestamptz '2026-01-01' + r * interval '1 day', "
+            "'test', '1', 'test', s || p || r from generate_series(1, 2000) s, unnest(array['analytics', 'personalisation']) p, "
+            "generate_series(0, 2) r"
+        )
+        connection.execute(
+            "create temporary table e on commit drop as "
+            "select md5((n % 2000)::text) as pseudonym, timestamptz '2026-01-01' + (n % 200) * interval '1 hour' as at "
+            "from generate_series(1, 60000) n"
+        )
+        plan = "\n".join(
+            row[0] for row in connection.execute(f"explain select * from e where {predicate}")
+        )
+    assert "SubPlan" not in plan
+    assert "Nested Loop" not in plan
+
+
+@pytest.mark.parametrize("purpose", ["profiling", "Analytics"])
+def test_the_macro_refuses_a_purpose_it_does_not_know(purpose: str) -> None:
+    class Refused(Exception):  # noqa: N818
+        pass
+
+    class Exceptions:
+        @staticmethod
+        def raise_compiler_error(message: str) -> None:
+            raise Refused(message)
+
+    environment = Environment(autoescape=False)
+    environment.globals["exceptions"] = Exceptions
+    macro = environment.from_string(Path(MACRO).read_text()).module.consented  # type: ignore[attr-defined]
+    with pytest.raises(Refused, match=f"unknown purpose '{purpose}'"):
+        macro("e", purpose=purpose, at="at", asset="lake/sessions")
