@@ -27,18 +27,17 @@ def seen_key(pseudonym: str) -> str:
     return f"sv:seen:{{{pseudonym}}}"
 
 
-def queue_seen(pipeline: "Pipeline[Any]", pseudonym: str, event_ids: Sequence[str]) -> None:
+def queue_seen(pipeline: Pipeline, pseudonym: str, event_ids: Sequence[str]) -> None:
     """Add to `pipeline` the question which of `event_ids` were stored before: a list of 0 and 1, in order."""
     pipeline.smismember(seen_key(pseudonym), list(event_ids))
 
 
-def queue_append(
-    pipeline: "Pipeline[Any]", pseudonym: str, events: Sequence[Mapping[str, Any]]
-) -> None:
+def queue_append(pipeline: Pipeline, pseudonym: str, events: Sequence[Mapping[str, Any]]) -> None:
     """Add to `pipeline` the storing of `events` (at least one), each a mapping of the fields above without the pseudonym."""
     for event in events:
-        fields = {name: str(value) for name, value in event.items() if value not in _LEFT_OUT}
-        pipeline.xadd(STREAM, {"pseudonym": pseudonym, **fields})
+        fields: dict[Any, Any] = {"pseudonym": pseudonym}
+        fields |= {name: str(value) for name, value in event.items() if value not in _LEFT_OUT}
+        pipeline.xadd(STREAM, fields)
     key = seen_key(pseudonym)
     pipeline.sadd(key, *(event["event_id"] for event in events))
     pipeline.expire(key, SEEN_TTL)

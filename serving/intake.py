@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from consent.masks import MASK_FIELDS, Mask, decode, mask_key
 from privacy.contracts import Purpose
 from privacy.pii import shared_masker
+from privacy.pseudonymise import session_hash
 from serving.event_stream import queue_append, queue_seen
 from serving.logs import described, log
 from serving.online import INTERACTIONS_ASSETS, RANKER_ASSETS, SESSION_ASSETS, serves_all
@@ -70,7 +71,7 @@ async def _store(
 ) -> None:
     settings = resources.settings
     queries = await run_in_threadpool(_masked_queries, resources, pseudonym, events)
-    hashed = hashed_session(session) if session else None
+    hashed = session_hash(session) if session else None
     entries = [
         {**event, "query": query, "session": hashed, "event_timestamp": _text(event)}
         for event, query in zip(events, queries, strict=True)

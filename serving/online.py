@@ -1,6 +1,7 @@
 """What is known of a subject at the moment of a request: consent, profile and session, in one round trip to Redis."""
 
 from dataclasses import asdict, dataclass, replace
+from typing import Any, cast
 
 from redis.asyncio import Redis
 
@@ -22,9 +23,9 @@ __all__ = [
 
 # An objection to one of these assets takes its part out of the ranking; to the ranker's own, all of it.
 RANKER_ASSETS = ("models/lightfm", "serving/ranker")
-PROFILE_ASSETS = ("features/subject_profile", "lake/subject_profile")
-SESSION_ASSETS = ("serving/sessions",)
-INTERACTIONS_ASSETS = ("lake/interactions", "serving/events")
+PROFILE_ASSETS = ("features/subject_profile", "lake/subject_profile", "platform/online_features")
+SESSION_ASSETS = ("platform/session_items",)
+INTERACTIONS_ASSETS = ("lake/interactions", "platform/event_stream", "platform/seen_events")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ async def read_subject(redis: Redis, pseudonym: str) -> OnlineSubject:
     """Consent, profile and session of `pseudonym`; raises redis.RedisError where Redis does not answer."""
     pipeline = redis.pipeline(transaction=False)
     pipeline.hmget(mask_key(pseudonym), list(MASK_FIELDS))
-    queue_profile(pipeline, pseudonym)
+    queue_profile(cast(Any, pipeline), pseudonym)  # its protocol knows keys of bytes alone
     queue_session(pipeline, pseudonym)
     raw_mask, raw_profile, raw_session = await pipeline.execute()
     mask = decode(raw_mask)

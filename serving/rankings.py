@@ -1,12 +1,12 @@
 """Making a ranking: one online read, then the live ranker in process."""
 
 import time
+from collections.abc import Sequence
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from recommenders.ranking import Ranking, RankingRequest, Touchpoint
-from serving.live_ranker import LoadedRanker
+from recommenders.ranking import Ranker, Ranking, RankingRequest, Touchpoint
 from serving.logs import described, log
 from serving.metrics import RANKING_SECONDS, RANKINGS
 from serving.online import ANONYMOUS, OnlineSubject, read_subject
@@ -16,12 +16,13 @@ __all__ = ["make_ranking"]
 
 async def make_ranking(
     redis: Redis,
-    live: LoadedRanker,
+    ranker: Ranker,
     *,
     pseudonym: str | None,
     touchpoint: Touchpoint,
     limit: int,
     context_item: str | None,
+    among: Sequence[str] | None,
 ) -> Ranking:
     """Rank for `pseudonym`, or for an anonymous visitor (None); falls back to the latter where Redis does not answer."""
     subject = await _subject(redis, pseudonym)
@@ -31,10 +32,11 @@ async def make_ranking(
         pseudonym=subject.pseudonym,
         profile=subject.profile,
         context_item=context_item,
+        among=among,
         limit=limit,
         exclude=subject.session.held,
     )
-    ranking = live.ranker.recommend(request)
+    ranking = ranker.recommend(request)
     RANKING_SECONDS.labels("ranking").observe(time.perf_counter() - started)
     RANKINGS.labels(touchpoint, str(ranking.personalised).lower()).inc()
     return ranking

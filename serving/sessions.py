@@ -7,7 +7,6 @@ anonymous visitors.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from redis.asyncio.client import Pipeline
 
@@ -40,13 +39,13 @@ def session_key(pseudonym: str) -> str:
     return f"sv:session:{{{pseudonym}}}"
 
 
-def queue_session(pipeline: "Pipeline[Any]", pseudonym: str) -> None:
+def queue_session(pipeline: Pipeline, pseudonym: str) -> None:
     """Add the read of a session to `pipeline`; its answer is for `decode_session`."""
     pipeline.lrange(session_key(pseudonym), 0, -1)
 
 
 def queue_items(
-    pipeline: "Pipeline[Any]",
+    pipeline: Pipeline,
     pseudonym: str,
     items: Iterable[tuple[str, str]],
     *,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import psycopg
 from fastapi import APIRouter
@@ -34,7 +34,7 @@ class LiveModel(BaseModel):
     """The model that answers."""
 
     version: Annotated[str, Field(description="Version of the model that this worker answers with")]
-    published: Annotated[datetime | None, Field(description="When it went live")] = None
+    published: Annotated[datetime, Field(description="When it went live")]
 
 
 class Ready(BaseModel):
@@ -71,15 +71,15 @@ async def get_live() -> Live:
 @router.get("/ready", summary="Can it answer?", responses=problem_responses(NOT_READY))
 async def get_ready(resources: ResourcesDep) -> Ready:
     """Checks Redis, Postgres and the live model; 503 with the same checks while one of them is missing."""
-    checks, loaded = await _checks(resources), resources.live_ranker.current
-    if loaded is None or any(state != "ok" for state in checks.values()):
+    checks, ranker = await _checks(resources), resources.live_ranker.current
+    if ranker is None or any(state != "ok" for state in checks.values()):
         raise Problem(NOT_READY, _advice(checks), headers={"Retry-After": "5"}, checks=checks)
-    return Ready(checks=checks, model=LiveModel(version=loaded.version, published=loaded.published))
+    return Ready(checks=checks, model=LiveModel(version=ranker.version, published=ranker.published))
 
 
 async def _checks(resources: Resources) -> dict[str, Check]:
     redis, postgres = await asyncio.gather(
-        _answers(resources.redis.ping()), _answers(_select_one())
+        _answers(cast(Awaitable[bool], resources.redis.ping())), _answers(_select_one())
     )
     return {"redis": redis, "postgres": postgres, "model": resources.live_ranker.state}
 

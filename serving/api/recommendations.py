@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from recommenders.ranking import Ranking, Touchpoint
+from recommenders.reasons import Reason
 from serving.auth import RequireStorefront
 from serving.deps import ResourcesDep, SubjectDep
 from serving.identifiers import ProductId, SessionId
@@ -16,14 +17,19 @@ from serving.rankings import make_ranking
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1", tags=["recommendations"], dependencies=[RequireStorefront])
-_EXAMPLE = {
+_EXAMPLE: dict[str, Any] = {
     "ranking_id": "0b9d5f5e2f6f4a0c9d3c1f0e8a7b6c5d",
     "touchpoint": "homepage",
     "personalised": True,
-    "model_version": "20261123T230000Z",
+    "model": "lightfm/20261123T230000_000000Z",
     "items": [
-        {"position": 1, "product_id": "P0042", "score": 0.91, "reason": "similar_to_recent"},
-        {"position": 2, "product_id": "P0317", "score": 0.84, "reason": "personal"},
+        {
+            "position": 1,
+            "product_id": "P0042",
+            "score": 0.91,
+            "reason": "similar to items you looked at",
+        },
+        {"position": 2, "product_id": "P0317", "score": 0.84, "reason": "picked for you"},
     ],
 }
 
@@ -36,7 +42,7 @@ class RankedItem(BaseModel):
     score: Annotated[
         float, Field(description="Higher is better; comparable within this ranking only")
     ]
-    reason: Annotated[str, Field(description="Why it is here, to be told to the shopper")]
+    reason: Annotated[Reason, Field(description="Why it is here, to be told to the shopper")]
 
 
 class Recommendations(BaseModel):
@@ -54,7 +60,7 @@ class Recommendations(BaseModel):
             description="Whether data about the subject shaped it; false for everybody who did not agree"
         ),
     ]
-    model_version: Annotated[str, Field(description="The model that made it")]
+    model: Annotated[str, Field(description="Name and version of the model that made it")]
     items: Annotated[
         list[RankedItem], Field(description="Best first; may hold fewer than asked for")
     ]
@@ -83,6 +89,15 @@ async def get_recommendations(
             examples=["P0042"],
         ),
     ] = None,
+    among: Annotated[
+        list[ProductId] | None,
+        Query(
+            min_length=1,
+            max_length=200,
+            description="For search: the products that matched (repeat the parameter); only these are ranked",
+            examples=[["P0042", "P0317"]],
+        ),
+    ] = None,
     session: Annotated[
         SessionId | None,
         Query(
@@ -96,8 +111,8 @@ async def get_recommendations(
     For a subject who agreed to personalisation, the ranking follows their profile and what they did in the last half hour;
     what lies in their cart is left out. Everybody else gets the same shop without a profile, as fast.
     """
-    live = resources.live_ranker.current
-    if live is None:
+    ranker = resources.live_ranker.current
+    if ranker is None:
         raise Problem(
             NOT_READY,
             "No model answers yet: materialise the asset serving/ranker, then ask again.",
@@ -105,11 +120,12 @@ async def get_recommendations(
         )
     ranking = await make_ranking(
         resources.redis,
-        live,
+        ranker,
         pseudonym=pseudonym,
         touchpoint=touchpoint,
         limit=limit,
         context_item=context_item,
+        among=among,
     )
     return Response(orjson.dumps(_document(ranking, touchpoint)), media_type="application/json")
 
@@ -120,7 +136,7 @@ def _document(ranking: Ranking, touchpoint: Touchpoint) -> dict[str, Any]:
         "ranking_id": ranking.ranking_id,
         "touchpoint": touchpoint.value,
         "personalised": ranking.personalised,
-        "model_version": ranking.model,
+        "model": ranking.model,
         "items": [
             {
                 "position": position,
