@@ -5,13 +5,13 @@ metrics of this process are shown. Labels are closed sets: route templates, stat
 caller sent.
 """
 
-import os
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+from prometheus_client.values import ValueClass
 
 __all__ = [
     "EVENTS",
@@ -94,7 +94,8 @@ class _OwnMetrics(Collector):
 
 def rendered() -> bytes:
     """All metrics in Prometheus's text format."""
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    # Not the environment: Feast sets its variable on import, after the kind of value was chosen.
+    if not ValueClass._multiprocess:
         return generate_latest(_registry)
     registry = CollectorRegistry()
     registry.register(_OwnMetrics())
