@@ -114,7 +114,7 @@ def report(name: str, figures: list[Figure]) -> dict[str, Any]:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.4g}"
+    return "-" if value is None else f"{value:,.4g}"
 
 
 def table(name: str, figures: list[Figure]) -> Table:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.table import Table
@@ -64,20 +65,18 @@ def choose_source(settings: PlatformSettings, chosen: OrchestrationSettings) -> 
 
 def make_shop(settings: PlatformSettings) -> None:
     """Simulate the shop unless its data is there or the source is another."""
-    from orchestration.sources.simulator import simulate
+    from orchestration.sources.simulator import existing_simulation, simulate
 
     chosen = orchestration_settings()
     if chosen.source != "simulator" or chosen.source_path is not None:
         return
-    marker = settings.shop_home / "shop.json"
-    if marker.exists():
-        console.print(f"[green]✓[/] shop data reused from {settings.shop_home}")
+    kept = existing_simulation(settings.shop_home)
+    if kept is not None:
+        console.print(
+            f"[green]✓[/] shop of {kept.customers:,} customers reused from {settings.shop_home}"
+        )
         return
-    until = chosen.until
-    if until is None:
-        from datetime import UTC, datetime
-
-        until = datetime.now(UTC).date()
+    until = chosen.until or datetime.now(UTC).date()
     with stage(f"simulate a shop of {chosen.customers:,} customers"):
         simulate(settings.shop_home, customers=chosen.customers, seed=chosen.seed, until=until)
 

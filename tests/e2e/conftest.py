@@ -42,7 +42,9 @@ class Demo:
     def api(self, scope: str) -> httpx.Client:
         """A client of the ranker API with the key of `scope`."""
         status = self.status()
-        address = next(server for server in status["servers"] if server["name"] == "ranker")["address"]
+        address = next(server for server in status["servers"] if server["name"] == "ranker")[
+            "address"
+        ]
         key = status["api_keys"][scope]
         return httpx.Client(
             base_url=address, headers={"Authorization": f"Bearer {key}"}, timeout=120
