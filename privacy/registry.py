@@ -26,8 +26,16 @@ from privacy.contracts import (
 from privacy.database import Role, connect
 from privacy.stores.feast_online import ALL_VIEWS
 
-__all__ = ["PLATFORM_CONTRACTS", "Registry", "UnknownAssetError", "load", "publish"]
+__all__ = [
+    "PLATFORM_CONTRACTS",
+    "PLATFORM_PREFIX",
+    "Registry",
+    "UnknownAssetError",
+    "load",
+    "publish",
+]
 
+PLATFORM_PREFIX = "platform/"
 _OWNER = "team:privacy"
 _ONLINE = frozenset({"redis", "redis_stream", "feast_online"})
 
@@ -51,7 +59,7 @@ def _own(
     handler: str | None = None,
 ) -> AssetContract:
     return AssetContract(
-        key=f"platform/{name}",
+        key=f"{PLATFORM_PREFIX}{name}",
         owner=_OWNER,
         description=description,
         category=category,
@@ -82,7 +90,11 @@ def _online(name: str, description: str, store: Store, days: int) -> AssetContra
 
 def _impersonal(name: str, description: str, reason: str, store: Store) -> AssetContract:
     return no_personal_data(
-        f"platform/{name}", owner=_OWNER, description=description, reason=reason, store=store
+        f"{PLATFORM_PREFIX}{name}",
+        owner=_OWNER,
+        description=description,
+        reason=reason,
+        store=store,
     )
 
 

@@ -1,7 +1,7 @@
 """Model artefacts: the subjects' rows in Parquet files and in the arrays aligned to them, in every version kept.
 
-A version is a folder with ``manifest.json``, which says by ``subject_arrays`` which ``.npy`` array has one row for each row of a
-Parquet file of subjects (``{"subject_vectors.npy": "subjects.parquet"}``), and by ``files`` the SHA-256 and size of each file.
+A version is a folder with ``manifest.json``, which says by ``subject_arrays`` which ``.npy`` arrays have one row for each row of a
+Parquet file of subjects (``{"subjects.parquet": ["subject_vectors.npy"]}``), and by ``files`` the SHA-256 of each file.
 A version is rewritten beside the old one and swapped in, so that a reader sees one or the other; the pointer to the live
 models is touched, so that serving processes load the new files.
 """
@@ -58,7 +58,7 @@ def _aligned(path: Path) -> list[Path]:
     if not manifest.exists():
         return []
     arrays = json.loads(manifest.read_text()).get("subject_arrays") or {}
-    return [path.parent / array for array, name in arrays.items() if name == path.name]
+    return [path.parent / name for name in arrays.get(path.name, ())]
 
 
 class ArtifactsHandler(StoreHandler):
@@ -137,12 +137,11 @@ def _own_files(folder: Path, column: str) -> list[Path]:
 
 
 def _renew_hashes(folder: Path) -> None:
-    """Bring the manifest's SHA-256 and size of each file up to date."""
+    """Bring the manifest's SHA-256 of each file up to date."""
     path = folder / _MANIFEST
     if not path.exists():
         return
     manifest = json.loads(path.read_text())
     for name in manifest.get("files", {}):
-        data = (folder / name).read_bytes()
-        manifest["files"][name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+        manifest["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
     path.write_text(json.dumps(manifest, indent=1))

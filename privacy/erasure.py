@@ -1,0 +1,200 @@
+"""Erasure (Art. 17): a transaction over every store that finishes, or says what is missing.
+
+At once, when the request arrives: tombstones, so that no ingest brings the person back; objections to every asset, so that a
+materialisation under way leaves them out; everything that serving reads. Then, batched over requests: every other store, the
+ledger and the vault last; the bytes of what was deleted; and a search of every store. Each step is durable and repeatable.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from privacy import request_steps, tombstones
+from privacy.contracts import AssetContract
+from privacy.database import Role, connect
+from privacy.file_search import search_files
+from privacy.registry import Registry
+from privacy.request_steps import Subject
+from privacy.settings import platform_settings
+from privacy.stores import handler_for
+from privacy.stores.base import StoreError
+from privacy.stores.scrub import scrub_postgres, scrub_redis
+from privacy.vault import Vault
+from privacy.verification import (
+    Verification,
+    search_postgres,
+    search_redis,
+    search_state,
+    unregistered,
+)
+
+__all__ = ["erase_everywhere", "erase_from", "erase_online"]
+
+_MECHANISM = "erasure"
+_TOMBSTONES, _OBJECTIONS = "platform/tombstones", "platform/objections"
+_POSTGRES, _REDIS, _FILES = "platform/postgres", "platform/redis", "platform/files"
+_REGISTRY = "platform/registry"
+# What serving reads goes first, what leads from a pseudonym to a person goes last.
+_ORDER = ("feast_online", "redis", "delta", "postgres", "artifacts", "redis_stream", "none")
+_LATE_SCHEMAS = ("consent", "requests", "vault")
+_ROUNDS = 3
+
+
+def erase_online(subjects: Sequence[Subject], registry: Registry) -> bool:
+    """The part that is done before the request is answered; returns whether all of it was."""
+    done = request_steps.run(subjects, _TOMBSTONES, "bury", _bury)
+    done &= request_steps.run(subjects, _OBJECTIONS, "withhold", _withhold(registry))
+    for contract in registry.online:
+        if contract.store.kind != "redis_stream":
+            done &= _erase_step(subjects, contract, "online")
+    return done
+
+
+def erase_everywhere(subjects: Sequence[Subject], registry: Registry) -> bool:
+    """Erase the subjects from every store, make the bytes go, and search for what is left.
+
+    Returns whether every step was done; `request_steps.failed` names those that were not.
+    """
+    done = erase_online(subjects, registry)
+    done &= request_steps.run(subjects, _TOMBSTONES, "erase", _bury)
+    for contract in sorted(registry.holding_subjects, key=_rank):
+        done &= _erase_step(subjects, contract, "erase")
+    done &= request_steps.run(subjects, _REDIS, "purge", _none(scrub_redis))
+    done &= request_steps.run(subjects, _POSTGRES, "purge", _purge_postgres(subjects, registry))
+    for contract in registry.holding_subjects:
+        done &= request_steps.run(subjects, contract.key, "verify", _verify(contract))
+    for place, search in (
+        (_REGISTRY, lambda _: unregistered(registry)),
+        (_POSTGRES, search_postgres),
+        (_REDIS, search_redis),
+        (_FILES, search_state),
+    ):
+        done &= request_steps.run(subjects, place, "verify", _searched(search))
+    return done
+
+
+def erase_from(contract: AssetContract, pseudonyms: Sequence[str]) -> int:
+    """Erase subjects from one asset, bytes included; returns how many rows, keys or entries went."""
+    handler = handler_for(contract)
+    removed = handler.erase(contract, pseudonyms)
+    if removed and contract.store.kind == "postgres":
+        scrub_postgres(handler.tables(contract))
+    if removed and contract.store.kind in ("redis", "redis_stream", "feast_online"):
+        scrub_redis()
+    return removed
+
+
+def _rank(contract: AssetContract) -> tuple[int, int, str]:
+    late = -1
+    if contract.store.kind == "postgres" and contract.store.schema_name in _LATE_SCHEMAS:
+        late = _LATE_SCHEMAS.index(contract.store.schema_name)
+    return late, _ORDER.index(contract.store.kind), contract.key
+
+
+def _bury(pseudonyms: Sequence[str]) -> Mapping[str, int]:
+    """Tombstones for the subjects and, while the vault still knows them, for their identifiers."""
+    tombstones.record(pseudonyms, Vault().lookups_of(pseudonyms), datetime.now(UTC))
+    return dict.fromkeys(pseudonyms, 1)
+
+
+def _withhold(registry: Registry) -> Callable[[Sequence[str]], Mapping[str, int]]:
+    keys = [contract.key for contract in registry.holding_subjects]
+
+    def action(pseudonyms: Sequence[str]) -> Mapping[str, int]:
+        with connect(Role.PRIVACY) as connection:
+            connection.execute(
+                "insert into consent.objections (pseudonym, asset_key, decision, mechanism) "
+                "select p, k, 'object', %s from unnest(%s::text[]) as p, unnest(%s::text[]) as k "
+                "where not exists (select from consent.withheld w where w.pseudonym = p and w.asset_key = k)",
+                [_MECHANISM, list(pseudonyms), keys],
+            )
+        return dict.fromkeys(pseudonyms, len(keys))
+
+    return action
+
+
+def _erase_step(subjects: Sequence[Subject], contract: AssetContract, step: str) -> bool:
+    def count(pseudonyms: Sequence[str]) -> Mapping[str, int]:
+        return handler_for(contract).find(contract, pseudonyms)
+
+    def action(pseudonyms: Sequence[str]) -> Mapping[str, int]:
+        handler_for(contract).erase(contract, pseudonyms)
+        return {}  # what was found beforehand stands
+
+    return request_steps.run(subjects, contract.key, step, action, count)
+
+
+def _none(scrub: Callable[[], int]) -> Callable[[Sequence[str]], Mapping[str, int]]:
+    def action(_: Sequence[str]) -> Mapping[str, int]:
+        scrub()
+        return {}
+
+    return action
+
+
+def _purge_postgres(
+    subjects: Sequence[Subject], registry: Registry
+) -> Callable[[Sequence[str]], Mapping[str, int]]:
+    def action(pseudonyms: Sequence[str]) -> Mapping[str, int]:
+        keys = request_steps.touched(subjects, "erase")
+        tables = {
+            table
+            for contract in registry.holding_subjects
+            if contract.key in keys or _rank(contract)[0] >= 0
+            for table in handler_for(contract).tables(contract)
+        }
+        for _ in range(_ROUNDS):
+            scrub_postgres(tables)
+            tables = _tables_with_bytes(pseudonyms)
+            if not tables:
+                break
+        return {}
+
+    return action
+
+
+def _tables_with_bytes(pseudonyms: Sequence[str]) -> set[tuple[str, str]]:
+    """Tables in whose files (embedded server only) the pseudonyms' bytes are still found: rows dead before the erasure."""
+    data = platform_settings().home / "postgres"
+    nodes = {_file_node(path) for path in search_files(data, pseudonyms).holding}
+    with connect(Role.PRIVACY) as connection:
+        rows = connection.execute(
+            "select n.nspname, coalesce(owner.relname, c.relname) "
+            "from unnest(%s::oid[]) as f join pg_class c on c.oid = pg_filenode_relation(0, f) "
+            "left join pg_index i on i.indexrelid = c.oid left join pg_class t on t.reltoastrelid = c.oid "
+            "left join pg_class owner on owner.oid = coalesce(i.indrelid, t.oid) "
+            "join pg_namespace n on n.oid = coalesce(owner.relnamespace, c.relnamespace) "
+            "where n.nspname !~ '^pg_' and pg_has_role(coalesce(owner.relowner, c.relowner), 'member')",
+            [[node for node in nodes if node]],
+        ).fetchall()
+    return {(schema, table) for schema, table in rows}
+
+
+def _file_node(path: Path) -> int | None:
+    """The file node of a relation's file ``base/<database>/<node>[_fork][.segment]``; None for any other file."""
+    node = path.name.partition(".")[0].partition("_")[0]
+    return int(node) if path.parent.parent.name == "base" and node.isdigit() else None
+
+
+def _verify(contract: AssetContract) -> Callable[[Sequence[str]], Mapping[str, int]]:
+    def action(pseudonyms: Sequence[str]) -> Mapping[str, int]:
+        left = handler_for(contract).verify(contract, pseudonyms)
+        if left:
+            raise StoreError(f"{left} rows, keys or entries are still there")
+        return {}
+
+    return action
+
+
+def _searched(
+    search: Callable[[Sequence[str]], Verification],
+) -> Callable[[Sequence[str]], Mapping[str, Any]]:
+    def action(pseudonyms: Sequence[str]) -> Mapping[str, int]:
+        result = search(pseudonyms)
+        if result.findings:
+            shown = "; ".join(str(finding) for finding in result.findings[:5])
+            raise StoreError(f"still found in {len(result.findings)} places: {shown}")
+        return dict.fromkeys(pseudonyms, result.searched)
+
+    return action

@@ -1,0 +1,228 @@
+"""An erasure reaches every store, down to the bytes on disk, and tells the truth when one fails."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import psycopg
+import pytest
+import redis
+
+from privacy import lake, registry, requests, tombstones
+from privacy.database import Role, admin_url, connect
+from privacy.file_search import search_files
+from privacy.requests import RequestKind, RequestStatus
+from privacy.settings import PlatformSettings
+from privacy.stores import handler_for
+from privacy.stores.base import StoreError
+from privacy.vault import Vault
+from privacy.verification import verify
+from recommenders.artifacts import latest_version, load_manifest, version_folder
+
+
+def counts(pseudonym: str) -> dict[str, int]:
+    """What each asset and store holds of a subject."""
+    return {
+        contract.key: handler_for(contract).find(contract, [pseudonym]).get(pseudonym, 0)
+        for contract in registry.load().holding_subjects
+    }
+
+
+def test_an_erasure_leaves_no_byte_of_the_pseudonym_and_nobody_else_loses_anything(
+    people, servers: PlatformSettings
+) -> None:
+    before = counts(people.stayer)
+    held = counts(people.leaver)
+    empty = {"platform/exports", "platform/privacy_requests", "platform/temporary_files"}
+    assert {key for key, count in held.items() if not count} <= empty | {"platform/objections"}
+    assert search_files(servers.home, [people.leaver]).holding
+
+    request, new = requests.submit(RequestKind.ERASURE, people.leaver, "test")
+    assert new
+    done = requests.process(request.request_id)
+
+    assert done.unfinished == ()
+    assert done.status is RequestStatus.COMPLETED
+    assert not any(counts(people.leaver).values())
+    assert search_files(servers.home, [people.leaver]).holding == {}
+    assert verify([people.leaver], registry.load()).findings == []
+    assert counts(people.stayer) == before
+    assert Vault().reveal(people.stayer)["name"] == "Odo Brandt"
+    assert tombstones.is_erased([people.leaver, people.stayer]) == [True, False]
+
+
+def test_what_serving_reads_is_gone_before_the_job_runs(
+    people, redis_client: "redis.Redis"
+) -> None:
+    requests.submit(RequestKind.ERASURE, people.leaver, "test")
+
+    assert [key for key in redis_client.scan_iter() if people.leaver.encode() in key] == []
+    found = registry.load()
+    profile = found.get("features/subject_profile")
+    assert handler_for(profile).find(profile, people.both) == {people.stayer: 1}
+    with connect(Role.CONSENT) as connection:
+        objected = connection.execute(
+            "select count(*) from consent.withheld where pseudonym = %s", [people.leaver]
+        ).fetchone()
+    assert objected == (len(found.holding_subjects),)
+
+
+def test_the_same_open_request_is_one_request(people) -> None:
+    first, new = requests.submit(RequestKind.ERASURE, people.leaver, "test")
+    again, new_again = requests.submit(RequestKind.ERASURE, people.leaver, "test")
+    other, _ = requests.submit(RequestKind.ERASURE, people.stayer, "test")
+
+    assert (new, new_again) == (True, False)
+    assert first.request_id == again.request_id != other.request_id
+
+
+def test_the_table_of_requests_holds_no_pseudonym(people) -> None:
+    requests.create(RequestKind.ERASURE, people.leaver, "test")
+    with connect(Role.PRIVACY) as connection:
+        row = connection.execute("select r::text from requests.privacy_requests r").fetchone()
+    assert people.leaver not in row[0]
+
+
+def test_one_failing_store_leaves_the_request_incomplete_and_named(
+    people, servers: PlatformSettings
+) -> None:
+    log = servers.lake_dir / "interactions" / "_delta_log"
+    hidden = log.with_name("hidden")
+    request, _ = requests.submit(RequestKind.ERASURE, people.leaver, "test")
+    log.rename(hidden)
+    log.mkdir()
+    (log / f"{0:020}.json").write_text("{broken")
+
+    tried = requests.process(request.request_id)
+
+    assert tried.status is RequestStatus.INCOMPLETE
+    assert any("lake/interactions" in reason for reason in tried.unfinished)
+    assert not any(people.leaver in reason for reason in tried.unfinished)
+
+    shutil.rmtree(log)
+    hidden.rename(log)
+    again = requests.process(request.request_id)
+    assert again.unfinished == ()
+    assert again.status is RequestStatus.COMPLETED
+    assert again.attempts == 2
+    assert search_files(servers.home, [people.leaver]).holding == {}
+
+
+def test_a_crash_between_steps_is_resumed_where_it_stopped(
+    people, servers: PlatformSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    request, _ = requests.submit(RequestKind.ERASURE, people.leaver, "test")
+    original = lake.erase
+
+    def killed(*arguments: object) -> int:
+        original(*arguments)  # the store is changed, the step is not recorded
+        raise Killed
+
+    monkeypatch.setattr(lake, "erase", killed)
+    with pytest.raises(Killed):
+        requests.process(request.request_id)
+    monkeypatch.undo()
+    assert requests.get(request.request_id).status is RequestStatus.IN_PROGRESS
+
+    done = requests.process(request.request_id)
+    assert done.status is RequestStatus.COMPLETED
+    erased = {step.asset_key: step.affected for step in done.steps() if step.step == "erase"}
+    assert erased["lake/interactions"] == 50
+    assert search_files(servers.home, [people.leaver]).holding == {}
+
+
+def test_bytes_of_rows_that_died_before_the_erasure_go_too(
+    people, servers: PlatformSettings
+) -> None:
+    with connect(Role.INGEST) as connection:
+        connection.execute("delete from shop.returns where pseudonym = %s", [people.leaver])
+
+    request, _ = requests.submit(RequestKind.ERASURE, people.leaver, "test")
+    done = requests.process(request.request_id)
+
+    assert done.unfinished == ()
+    assert search_files(servers.home, [people.leaver]).holding == {}
+
+
+def test_a_copy_that_no_contract_tells_of_keeps_the_request_incomplete(people) -> None:
+    with connect(Role.DBT) as connection:
+        connection.execute("create table marts.forgotten as select pseudonym from shop.orders")
+    try:
+        request, _ = requests.submit(RequestKind.ERASURE, people.leaver, "test")
+        tried = requests.process(request.request_id)
+        assert tried.status is RequestStatus.INCOMPLETE
+        assert any("marts.forgotten" in reason for reason in tried.unfinished)
+    finally:
+        with connect(Role.DBT) as connection:
+            connection.execute("drop table marts.forgotten")
+
+
+def test_a_copy_in_any_file_keeps_the_request_incomplete(people, servers: PlatformSettings) -> None:
+    stray = servers.home / "exports" / "notes.csv"
+    stray.parent.mkdir()
+    stray.write_text(f"seen,{people.leaver}\n")
+    request, _ = requests.submit(RequestKind.ERASURE, people.leaver, "test")
+    try:
+        tried = requests.process(request.request_id)
+        assert tried.status is RequestStatus.INCOMPLETE
+        assert any("exports/notes.csv" in reason for reason in tried.unfinished)
+    finally:
+        shutil.rmtree(stray.parent)
+
+
+def test_a_model_forgets_the_subject_and_stays_loadable(people) -> None:
+    folder = version_folder("lightfm", latest_version("lightfm"))
+    model = registry.load().get("models/lightfm")
+
+    assert handler_for(model).erase(model, [people.leaver]) == 1
+
+    load_manifest(folder)  # verifies every hash
+    assert pl.read_parquet(folder / "subjects.parquet")["pseudonym"].to_list() == [people.stayer]
+    assert np.load(folder / "subject_vectors.npy").tolist() == [[3.0, 4.0]]
+    assert np.load(folder / "item_vectors.npy").shape == (3, 2)
+    assert [path.name for path in Path(folder).parent.iterdir()] == [folder.name]
+
+
+def test_a_stream_keeps_its_consumers_and_their_pending_entries(
+    people, redis_client: "redis.Redis"
+) -> None:
+    redis_client.xgroup_create("sv:events", "lake", id="0")
+    redis_client.xreadgroup("lake", "writer", {"sv:events": ">"}, count=8)
+    last = redis_client.xinfo_stream("sv:events")["last-generated-id"]
+    stream = registry.load().get("platform/event_stream")
+
+    assert handler_for(stream).erase(stream, [people.leaver]) == 5
+
+    assert handler_for(stream).find(stream, people.both) == {people.stayer: 5}
+    group = redis_client.xinfo_groups("sv:events")[0]
+    assert (group["name"], group["pending"]) == (b"lake", 3)
+    unread = redis_client.xreadgroup("lake", "writer", {"sv:events": ">"})
+    assert len(unread[0][1]) == 2
+    assert redis_client.xinfo_stream("sv:events")["last-generated-id"] == last
+
+
+def test_a_locked_table_is_an_incomplete_request_not_an_endless_wait(
+    people, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from privacy.stores import scrub
+
+    monkeypatch.setattr(scrub, "_LOCK_TIMEOUT", "300ms")
+    url = admin_url().set(drivername="postgresql").render_as_string(hide_password=False)
+    request, _ = requests.submit(RequestKind.ERASURE, people.leaver, "test")
+    with psycopg.connect(url) as reader:
+        reader.execute("select count(*) from shop.orders")  # holds a lock until it commits
+        tried = requests.process(request.request_id)
+        reader.rollback()
+    assert tried.status is RequestStatus.INCOMPLETE
+    assert any("shop.orders is in use" in reason for reason in tried.unfinished)
+    assert requests.process(request.request_id).status is RequestStatus.COMPLETED
+
+
+def test_an_unknown_kind_of_key_in_redis_is_not_passed_over() -> None:
+    contract = registry.PLATFORM_CONTRACTS[0].model_copy(update={"handler": "nobody"})
+    with pytest.raises(StoreError, match="no handler 'nobody'"):
+        handler_for(contract)
