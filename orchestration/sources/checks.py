@@ -76,9 +76,9 @@ def rules_of(table: str) -> tuple[Rule, ...]:
     """The rules of one canonical table, in the order in which they are asked."""
     time = TABLES[table].time
     return (
-        *_RULES.get(table, ()),
         Rule("time_in_future", (time,), f"{time} > $now"),
         Rule("impossible_time", (time,), f"year({time}) < {EARLIEST_YEAR}"),
+        *_RULES.get(table, ()),
     )
 
 

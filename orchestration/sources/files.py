@@ -26,8 +26,8 @@ from orchestration.sources.repeats import Repeats
 __all__ = ["FileSource"]
 
 MEMORY_LIMIT = "1GB"
-WRONG_MAPPING_SHARE = 0.5
-"""Above this share of unparsable values in a batch, the mapping is wrong and not the rows."""
+WRONG_MAPPING_SHARE, WRONG_MAPPING_ROWS = 0.5, 3
+"""From this share and number of unparsable rows of a file read so far, the mapping is wrong and not the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,22 @@ class _File:
     path: Path
     name: str
     kinds: dict[str, str]
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Rows of a file read so far, and the first unparsable ones among them."""
+
+    read_rows: int = 0
+    unparsable: int = 0
+    first: QuarantinedRow | None = None
+
+    def add(self, read_rows: int, quarantined: list[QuarantinedRow]) -> None:
+        """Count one batch."""
+        found = [row for row in quarantined if row.reason.startswith("unparsable:")]
+        self.read_rows += read_rows
+        self.unparsable += len(found)
+        self.first = self.first or (found[0] if found else None)
 
 
 class FileSource:
@@ -79,8 +95,12 @@ class FileSource:
         for file in self._files[table]:
             bound = Parameters()
             rows = self._query(table, file, bound)
+            seen = _Tally()
             for block in self._blocks(connection, rows, bound, batch_rows):
-                yield self._batch(table, file, block, repeats.judge(block))
+                reasons = repeats.judge(block)
+                refused = self._refused(table, file, block, reasons, seen)
+                accepted = _canonical(table, block.filter(pc.is_null(reasons)))
+                yield Batch(TABLES[table], accepted, refused, block.num_rows)
 
     def _read_folded(
         self, connection: duckdb.DuckDBPyConnection, table: str, batch_rows: int
@@ -89,8 +109,10 @@ class FileSource:
         for file in self._files[table]:
             bound = Parameters()
             rows = self._query(table, file, bound)
+            seen = _Tally()
             for block in self._blocks(connection, rows, bound, batch_rows):
-                yield self._batch(table, file, block, block["_reason"], accept=False)
+                refused = self._refused(table, file, block, block["_reason"], seen)
+                yield Batch(TABLES[table], _no_rows(table), refused, block.num_rows)
         bound = Parameters()
         every = [self._query(table, file, bound) for file in self._files[table]]
         query = folded(TABLES[table], self._mapping.tables[table], every)
@@ -109,7 +131,8 @@ class FileSource:
         try:
             return connection.execute(query, bound.values)
         except duckdb.Error as error:
-            raise _unreadable(self.name, error) from None  # DuckDB quotes the row: not chained
+            problem = _unreadable(self.name, error)
+        raise problem  # outside the block: DuckDB quotes the row, which must not be this error's context
 
     def _blocks(
         self,
@@ -121,40 +144,34 @@ class FileSource:
         blocks = self._run(connection, query, bound).to_arrow_reader(batch_rows)
         try:
             yield from blocks
-        except (duckdb.Error, pa.ArrowException) as error:
-            raise _unreadable(self.name, error) from None
+            return
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            problem = _unreadable(self.name, error)
+        raise problem
 
-    def _batch(
-        self,
-        table: str,
-        file: _File,
-        block: pa.RecordBatch,
-        reasons: pa.Array,
-        *,
-        accept: bool = True,
-    ) -> Batch:
-        clean = pc.is_null(reasons)
-        refused = pc.invert(clean)
+    def _refused(
+        self, table: str, file: _File, block: pa.RecordBatch, reasons: pa.Array, seen: _Tally
+    ) -> list[QuarantinedRow]:
+        """The rows of `block` with a reason; raises `SourceError` where most rows of a file cannot be parsed."""
+        refused = pc.is_valid(reasons)
         numbers = block["_row"].filter(refused).to_pylist()
-        quarantined = [
+        rows = [
             QuarantinedRow(table, file.name, number, reason)
             for number, reason in zip(numbers, reasons.filter(refused).to_pylist(), strict=True)
         ]
-        self._refuse_wrong_mapping(table, quarantined, block.num_rows)
-        schema = TABLES[table].schema
-        rows = _canonical(table, block.filter(clean)) if accept else _no_rows(schema)
-        return Batch(TABLES[table], rows, quarantined, block.num_rows)
+        seen.add(block.num_rows, rows)
+        if seen.first and seen.unparsable >= max(
+            WRONG_MAPPING_ROWS, WRONG_MAPPING_SHARE * seen.read_rows
+        ):
+            raise self._wrong_mapping(seen.first, seen)
+        return rows
 
-    def _refuse_wrong_mapping(self, table: str, rows: list[QuarantinedRow], read_rows: int) -> None:
-        unparsable = [row for row in rows if row.reason.startswith("unparsable:")]
-        if len(unparsable) <= WRONG_MAPPING_SHARE * read_rows:
-            return
-        first = unparsable[0]
+    def _wrong_mapping(self, first: QuarantinedRow, seen: _Tally) -> SourceError:
         column = first.reason.partition(":")[2]
-        origin = ", ".join(self._mapping.tables[table].columns[column].source_columns)
-        raise SourceError(
-            f"{first.file_name}, row {first.row_number}, column {origin!r}: is no valid {table}.{column}, "
-            f"like {len(unparsable)} of {read_rows} rows; correct that column in the mapping {self.name}"
+        origin = ", ".join(self._mapping.tables[first.table].columns[column].source_columns)
+        return SourceError(
+            f"{first.file_name}, row {first.row_number}, column {origin!r}: is no valid {first.table}.{column}, "
+            f"like {seen.unparsable} of {seen.read_rows} rows; correct that column in the mapping {self.name}"
         )
 
     def _found(self, connection: duckdb.DuckDBPyConnection, table: str) -> list[_File]:
@@ -252,6 +269,8 @@ def _column_kinds(
 
 def _unreadable(source: str, error: Exception) -> SourceError:
     """The error without the row that DuckDB quotes in its own."""
+    if isinstance(error, duckdb.BinderException | duckdb.ParserException | duckdb.CatalogException):
+        raise error  # about the query and not the data: a fault of this connector, which quotes no row
     text = str(error)
     line = re.search(r"on Line: (\d+)", text)
     file = re.search(r"^\s*file = (.+)$", text, re.MULTILINE)
@@ -263,7 +282,8 @@ def _unreadable(source: str, error: Exception) -> SourceError:
     )
 
 
-def _no_rows(schema: pa.Schema) -> pa.RecordBatch:
+def _no_rows(table: str) -> pa.RecordBatch:
+    schema = TABLES[table].schema
     return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
 
 

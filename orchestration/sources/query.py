@@ -21,6 +21,12 @@ FILE_BITS = 40
 COMMONEST = 3
 
 
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
+_NUMERIC = (*_INTEGERS, "DECIMAL", "DOUBLE", "FLOAT")
+_TEMPORAL = ("DATE", "TIMESTAMP")
+"""DuckDB types that are cast as they are; others (texts, enumerations, booleans, lists) are read as text first."""
+
+
 def quoted(name: str) -> str:
     """`name` as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
@@ -44,13 +50,13 @@ def _known(column: str, kind: str) -> str:
     name = quoted(column)
     if kind in ("DOUBLE", "FLOAT"):
         return f"case when not isnan({name}) then {name} end"
-    if kind == "VARCHAR" or kind.startswith("ENUM"):
-        return f"nullif(trim({name}::varchar), '')"
-    return name
+    if kind.startswith(_NUMERIC + _TEMPORAL):
+        return name
+    return f"nullif(trim({name}::varchar), '')"
 
 
 def _as_integer_text(source: str) -> str:
-    return f"try_cast(try_cast({source} as double) as bigint)::varchar"
+    return f"try_cast(try_cast(({source})::varchar as double) as bigint)::varchar"
 
 
 def _source_value(mapping: ColumnMapping, kinds: dict[str, str], bound: Parameters) -> str:
@@ -72,34 +78,41 @@ def _source_value(mapping: ColumnMapping, kinds: dict[str, str], bound: Paramete
     return source
 
 
-def _parsed(source: str, mapping: ColumnMapping, kind: pa.DataType, bound: Parameters) -> str:
-    """SQL of the value in its canonical type; null where it cannot be parsed."""
+def _as_text_unless(kinds: tuple[str, ...], source: str, origin: str) -> str:
+    """`source`, as text where its DuckDB type `origin` cannot be cast (a number to a time, say)."""
+    return f"({source})" if origin.startswith(kinds) else f"({source})::varchar"
+
+
+def _parsed(
+    source: str, origin: str, mapping: ColumnMapping, kind: pa.DataType, bound: Parameters
+) -> str:
+    """SQL of the value, of DuckDB type `origin`, in its canonical type; null where it cannot be parsed."""
     if pa.types.is_timestamp(kind):
-        return _time(source, mapping, bound)
+        return _time(source, origin, mapping, bound)
     if pa.types.is_date(kind):
-        return f"try_cast({_time(source, mapping, bound)} as date)"
+        return f"try_cast({_time(source, origin, mapping, bound)} as date)"
     if pa.types.is_list(kind) and mapping.gather == "latest":
         return _list(source, mapping, bound)
     if pa.types.is_floating(kind):
-        number = _scaled(source, mapping, bound)
+        number = _scaled(source, origin, mapping, bound)
         return f"case when isfinite({number}) then {number} end"
     if pa.types.is_integer(kind):
-        number = _scaled(source, mapping, bound)
+        number = _scaled(source, origin, mapping, bound)
         return f"case when {number} = floor({number}) then try_cast({number} as integer) end"
     return _text(source, mapping, bound)
 
 
-def _scaled(source: str, mapping: ColumnMapping, bound: Parameters) -> str:
-    number = f"try_cast({source} as double)"
+def _scaled(source: str, origin: str, mapping: ColumnMapping, bound: Parameters) -> str:
+    number = f"try_cast({_as_text_unless(_NUMERIC, source, origin)} as double)"
     return number if mapping.scale is None else f"({number} * {bound.bind(mapping.scale)}::double)"
 
 
-def _time(source: str, mapping: ColumnMapping, bound: Parameters) -> str:
+def _time(source: str, origin: str, mapping: ColumnMapping, bound: Parameters) -> str:
     """UTC timestamp without zone. A text that names an offset keeps it, otherwise the mapping's zone counts."""
     if mapping.format is not None:
         local = f"try_strptime(({source})::varchar, {bound.bind(mapping.format)})"
     else:
-        local = f"try_cast({source} as timestamptz)"
+        local = f"try_cast({_as_text_unless(_TEMPORAL, source, origin)} as timestamptz)"
     if mapping.timezone == "UTC":
         return f"({local})::timestamp"
     return f"timezone({bound.bind(mapping.timezone)}, ({local})::timestamp)::timestamp"
@@ -116,7 +129,11 @@ def _text(source: str, mapping: ColumnMapping, bound: Parameters) -> str:
     if mapping.case is not None:
         text = f"{mapping.case}({text})"
     if mapping.values:
-        return f"map_extract({bound.bind(mapping.values)}, {text})[1]"
+        known, canonical = (
+            bound.bind(list(mapping.values)),
+            bound.bind(list(mapping.values.values())),
+        )
+        return f"list_extract({canonical}, list_position({known}, {text}))"
     return text
 
 
@@ -129,7 +146,7 @@ def _condition(condition: Condition, kinds: dict[str, str], bound: Parameters) -
     if condition.equals is not None:
         return f"{value}::varchar = {bound.bind(condition.equals)}"
     sign, limit = (">", condition.above) if condition.above is not None else ("<", condition.below)
-    return f"try_cast({value} as double) {sign} {bound.bind(limit)}"
+    return f"try_cast({value}::varchar as double) {sign} {bound.bind(limit)}"
 
 
 def _reason(table: Table, mapping: TableMapping, bound: Parameters) -> str:
@@ -169,7 +186,8 @@ def checked_rows(
     columns = []
     for name, column in mapping.columns.items():
         source = _source_value(column, kinds, bound)
-        parsed = _parsed(source, column, table.columns[name][0], bound)
+        origin = kinds[column.from_] if column.from_ is not None else "VARCHAR"
+        parsed = _parsed(source, origin, column, table.columns[name][0], bound)
         columns += [
             f"{parsed} as {name}",
             f"(({source}) is not null and {name} is null) as _unparsable_{name}",

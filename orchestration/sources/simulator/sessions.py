@@ -129,7 +129,7 @@ def _listing(
     visit = np.repeat(with_list, LISTED)
     item = shown[with_list].ravel()
     place = np.tile(np.arange(LISTED), len(with_list))
-    second = 2.0 + 0.001 * place
+    second = np.asarray(2.0 + 0.001 * place, dtype=np.float64)
     clicks = 1 / (1 + np.exp(2.2 - 1.4 * liking[plan.who[visit], item]))
     chosen = np.flatnonzero(rng.random(len(visit)) < POSITION_BIAS[place] * clicks)
     listed = np.ones(len(visit), dtype=bool)
@@ -138,7 +138,7 @@ def _listing(
         "click",
         visit[chosen],
         item[chosen],
-        np.asarray(10.0 + 40.0 * place[chosen] + rng.random(len(chosen)), dtype=np.float64),
+        10.0 + 40.0 * place[chosen] + rng.random(len(chosen)),
         None,
         place[chosen] + 1,
         listed[chosen],
