@@ -27,6 +27,7 @@ __all__ = [
     "create_or_open",
     "erase",
     "exists",
+    "holds",
     "open_table",
     "replace",
     "table_path",
@@ -124,7 +125,7 @@ def erase(path: str | Path, column: str, pseudonyms: Sequence[str]) -> int:
     def attempt() -> int:
         table = open_table(path)
         deleted = 0
-        if _holds(table, column, doomed):
+        if _matches(table, column, doomed):
             merge = table.merge(
                 doomed,
                 f"t.{column} = s.{column}",
@@ -149,6 +150,14 @@ def count(path: str | Path, column: str | None = None, pseudonym: str | None = N
         return int(table.count())
     found = pa.table({column: pa.array([pseudonym], pa.string())})
     return _matches(table, column, found)
+
+
+def holds(path: str | Path, column: str, pseudonyms: Sequence[str]) -> bool:
+    """Whether the table at `path` has a row whose `column` is one of `pseudonyms`."""
+    if not pseudonyms or not exists(path):
+        return False
+    wanted = pa.table({column: pa.array(sorted(set(pseudonyms)), pa.string())})
+    return _matches(open_table(path), column, wanted) > 0
 
 
 def _configuration(schema: pa.Schema) -> dict[str, str]:
@@ -193,10 +202,6 @@ def _matches(table: DeltaTable, column: str, wanted: pa.Table) -> int:
             [files],
         ).fetchone()
     return int(found[0]) if found else 0
-
-
-def _holds(table: DeltaTable, column: str, wanted: pa.Table) -> bool:
-    return _matches(table, column, wanted) > 0
 
 
 def _with_retries(path: str | Path, attempt: Callable[[], _Result]) -> _Result:

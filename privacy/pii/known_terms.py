@@ -66,8 +66,9 @@ class KnownTerms:
         return self._expression.finditer(text)
 
     def _entity(self, match: re.Match[str]) -> str:
-        text = match.group().lower()
-        return next((entity for term, entity in self.entities.items() if term in text), "PERSON")
+        text = re.sub(r"\s+", " ", match.group().lower())
+        longest = max((term for term in self.entities if term in text), key=len, default="")
+        return self.entities.get(longest, "PERSON")
 
 
 def _bounded(term: str) -> str:

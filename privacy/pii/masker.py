@@ -30,8 +30,8 @@ class FreeTextMasker:
         column = pl.Series("text", texts, pl.String).str.normalize("NFC")
         normal = column.to_list()
         spans: dict[int, list[Span]] = {}
-        self._add_patterns(column, normal, spans)
         self._add_known(normal, known or [], spans)
+        self._add_patterns(column, normal, spans)
         for position, found in spans.items():
             text = normal[position]
             if text is not None:

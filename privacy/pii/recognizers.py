@@ -70,7 +70,7 @@ def recognizers() -> tuple[TriggeredRecognizer, ...]:
         _patterns(
             "IBAN_CODE",
             r"(?i)[a-z]{2}\d{2}",
-            r"(?i)\b[a-z]{2}\d{2}(?:[ \-]?[a-z0-9]{4}){2,7}(?:[ \-]?[a-z0-9]{1,4})?\b",
+            r"(?i)\b[a-z]{2}\d{2}(?:[ \-]?[a-z0-9]{4}){2,7}[ \-]?[a-z0-9]{1,4}\b",
         ),
         TriggeredRecognizer("CREDIT_CARD", r"\d(?:[ \-]?\d){11}", CreditCardRecognizer()),
         TriggeredRecognizer(

@@ -1,0 +1,230 @@
+"""The privacy contracts of what is ingested, and the columns that the Dagster UI shows."""
+
+from datetime import timedelta
+
+from orchestration.ingest.interactions import PATH, SCHEMA
+from privacy.contracts import (
+    AssetContract,
+    Category,
+    DeltaStore,
+    LegalBasis,
+    PostgresStore,
+    Purpose,
+    Retention,
+    Withhold,
+    no_personal_data,
+)
+
+__all__ = ["COLUMNS", "CONTRACTS"]
+
+_OWNER = "team:data-platform"
+_AT_NEXT_INGEST = Withhold(at="materialisation", within=timedelta(days=1))
+_BEHAVIOUR = (Purpose.PERSONALISATION, Purpose.MODEL_TRAINING, Purpose.ANALYTICS, Purpose.EXPERIMENTATION)  # fmt: skip
+_ALL = tuple(Purpose)
+# Tax law: vouchers are kept for ten years (HGB section 257, AO section 147).
+_VOUCHER_DAYS, _THREE_YEARS = 3650, 1095
+
+
+def _shop(name: str) -> PostgresStore:
+    return PostgresStore(schema_name="shop", table=name)
+
+
+def _of_people(
+    name: str,
+    description: str,
+    *,
+    retention: Retention,
+    category: Category = Category.PSEUDONYMOUS,
+    basis: LegalBasis = LegalBasis.CONTRACT,
+    purposes: tuple[Purpose, ...] = _ALL,
+) -> AssetContract:
+    return AssetContract(
+        key=f"shop/{name}",
+        owner=_OWNER,
+        description=description,
+        category=category,
+        purposes=purposes,
+        legal_basis=basis,
+        retention=retention,
+        store=_shop(name),
+        subject="pseudonym",
+        withhold=_AT_NEXT_INGEST,
+    )
+
+
+def _of_things(name: str, description: str, reason: str) -> AssetContract:
+    return no_personal_data(
+        f"shop/{name}", owner=_OWNER, description=description, reason=reason, store=_shop(name)
+    )
+
+
+CONTRACTS: dict[str, AssetContract] = {
+    "customers": _of_people(
+        "customers",
+        "Customers by pseudonym, with age and height as bands; names and addresses are in the vault alone.",
+        category=Category.SENSITIVE,
+        retention=Retention(days=_THREE_YEARS, column="updated_at"),
+    ),
+    "products": _of_things(
+        "products", "The catalogue with prices and sustainability ratings.", "Describes articles."
+    ),
+    "inventory": _of_things("inventory", "Stock of each article and size.", "Counts articles."),
+    "orders": _of_people(
+        "orders",
+        "Orders by pseudonym.",
+        retention=Retention(days=_VOUCHER_DAYS, column="ordered_at"),
+    ),
+    "order_lines": _of_people(
+        "order_lines",
+        "Articles of each order, by pseudonym.",
+        retention=Retention(days=_VOUCHER_DAYS, column="ordered_at"),
+    ),
+    "returns": _of_people(
+        "returns",
+        "Returned articles, by pseudonym.",
+        retention=Retention(days=_VOUCHER_DAYS, column="returned_at"),
+    ),
+    "quiz_answers": _of_people(
+        "quiz_answers",
+        "Answers to the style quiz, some about the body; personal data in them is masked.",
+        category=Category.SENSITIVE,
+        basis=LegalBasis.CONSENT,
+        purposes=_BEHAVIOUR,
+        retention=Retention(days=_THREE_YEARS, column="answered_at"),
+    ),
+    "feedback": _of_people(
+        "feedback",
+        "Ratings, fit and texts about articles; personal data in the texts is masked.",
+        basis=LegalBasis.LEGITIMATE_INTERESTS,
+        purposes=_BEHAVIOUR,
+        retention=Retention(days=_THREE_YEARS, column="given_at"),
+    ),
+    "interactions": AssetContract(
+        key="lake/interactions",
+        owner=_OWNER,
+        description="What visitors looked at, searched, put into the cart and bought, by pseudonym: from the shop's files "
+        "and from the event stream of the API. Used for a purpose only where its subject agrees.",
+        category=Category.PSEUDONYMOUS,
+        purposes=_BEHAVIOUR,
+        legal_basis=LegalBasis.CONSENT,
+        retention=Retention(days=_THREE_YEARS, column="event_timestamp"),
+        store=DeltaStore(path=PATH),
+        subject="pseudonym",
+        withhold=_AT_NEXT_INGEST,
+    ),
+    "consents": AssetContract(
+        key="consent/records",
+        owner="team:privacy",
+        description="The consent ledger: every statement of agreement or refusal, appended and never changed. "
+        "It shows that a person agreed (Art. 7(1)).",
+        category=Category.PSEUDONYMOUS,
+        purposes=_ALL,
+        legal_basis=LegalBasis.LEGAL_OBLIGATION,
+        retention=Retention(days=_VOUCHER_DAYS, column="stated_at"),
+        store=PostgresStore(schema_name="consent", table="records"),
+        subject="pseudonym",
+        withhold=_AT_NEXT_INGEST,
+    ),
+}
+
+_SOURCE = {"source": "text", "source_key": "text", "ingested_at": "timestamptz"}
+COLUMNS: dict[str, dict[str, str]] = {
+    "customers": {
+        "pseudonym": "text",
+        "country": "text",
+        "age_band": "text",
+        "preferred_sizes": "jsonb",
+        "height_band": "text",
+        "body_shape": "text",
+        "signed_up_at": "timestamptz",
+        "updated_at": "timestamptz",
+        **_SOURCE,
+    },
+    "products": {
+        "product_id": "text",
+        "name": "text",
+        "brand": "text",
+        "category": "text",
+        "sustainability_rating": "numeric(4,2)",
+        "price": "numeric(12,2)",
+        "cost": "numeric(12,2)",
+        "currency": "text",
+        "sizes": "jsonb",
+        "season_tags": "jsonb",
+        "description": "text",
+        "released_at": "timestamptz",
+        "updated_at": "timestamptz",
+        **_SOURCE,
+    },
+    "inventory": {
+        "product_id": "text",
+        "size": "text",
+        "quantity": "int",
+        "updated_at": "timestamptz",
+        **_SOURCE,
+    },
+    "orders": {
+        "order_id": "text",
+        "pseudonym": "text",
+        "ordered_at": "timestamptz",
+        "status": "text",
+        "currency": "text",
+        "country": "text",
+        **_SOURCE,
+    },
+    "order_lines": {
+        "order_line_id": "text",
+        "order_id": "text",
+        "pseudonym": "text",
+        "product_id": "text",
+        "size": "text",
+        "quantity": "int",
+        "unit_price": "numeric(12,2)",
+        "ordered_at": "timestamptz",
+        **_SOURCE,
+    },
+    "returns": {
+        "return_id": "text",
+        "order_id": "text",
+        "order_line_id": "text",
+        "pseudonym": "text",
+        "product_id": "text",
+        "quantity": "int",
+        "reason": "text",
+        "returned_at": "timestamptz",
+        **_SOURCE,
+    },
+    "quiz_answers": {
+        "answer_id": "text",
+        "pseudonym": "text",
+        "question": "text",
+        "answer": "text",
+        "answered_at": "timestamptz",
+        **_SOURCE,
+    },
+    "feedback": {
+        "feedback_id": "text",
+        "pseudonym": "text",
+        "product_id": "text",
+        "size": "text",
+        "rating": "numeric(4,1)",
+        "fit": "text",
+        "text_masked": "text",
+        "given_at": "timestamptz",
+        **_SOURCE,
+    },
+    "interactions": {field.name: str(field.type) for field in SCHEMA},
+    "consents": {
+        "record_id": "bigint",
+        "pseudonym": "text",
+        "purpose": "text",
+        "decision": "text",
+        "stated_at": "timestamptz",
+        "received_at": "timestamptz",
+        "mechanism": "text",
+        "policy_version": "text",
+        "source": "text",
+        "source_key": "text",
+        "proof": "jsonb",
+    },
+}

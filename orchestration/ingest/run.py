@@ -1,0 +1,148 @@
+"""The ingest of one canonical table: read, pseudonymise, leave out, write, count."""
+
+from collections.abc import Callable, Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from consent import ledger, objections
+from orchestration.ingest import event_stream, relational
+from orchestration.ingest.consents import consent_batches
+from orchestration.ingest.interactions import PATH, SCHEMA, append_interactions
+from orchestration.ingest.summary import IngestError, IngestSummary, log_run
+from orchestration.sources.batch import Batch
+from orchestration.sources.connector import Source
+from orchestration.sources.model import TABLES, Table
+from privacy import lake, tombstones
+from privacy.database import Role, connect
+from privacy.pseudonymise import Pseudonymiser
+
+__all__ = ["asset_key", "ingest"]
+
+_BATCH_ROWS = {"interactions": 100_000, "feedback": 10_000, "quiz_answers": 20_000}
+_DEFAULT_BATCH_ROWS = 50_000
+_CONSENT_COLUMNS = (
+    "pseudonym",
+    "purpose",
+    "decision",
+    "stated_at",
+    "mechanism",
+    "policy_version",
+    "source",
+    "source_key",
+)
+_Write = Callable[[pa.Table], int]
+
+
+def asset_key(table_name: str) -> str:
+    """Key of the asset that a canonical table is ingested into."""
+    special = {"interactions": "lake/interactions", "consents": "consent/records"}
+    return special.get(table_name, f"shop/{table_name}")
+
+
+def ingest(table_name: str, source: Source, *, assume_consent: bool = False) -> IngestSummary:
+    """Bring one canonical table of `source` into the platform; repeating it changes nothing.
+
+    Rows of erased subjects and of those who objected to the asset are left out, and what the asset still held of the
+    latter is removed. Raises SourceError, IngestError, or what the stores raise.
+    """
+    if table_name not in TABLES:
+        raise IngestError(f"No table '{table_name}': use one of {', '.join(TABLES)}.")
+    table, summary = TABLES[table_name], IngestSummary(table_name, source.name)
+    write = _writer(table)
+    pseudonymiser = Pseudonymiser()
+    for batch in _batches(table, source, assume_consent=assume_consent):
+        relational.quarantine(source.name, batch.quarantined)
+        summary.read += batch.read_rows
+        summary.quarantined += len(batch.quarantined)
+        with tombstones.writing():
+            done = pseudonymiser.apply(batch.rows, table, source.name)
+            summary.tombstoned += done.tombstoned
+            summary.written += _write_allowed(done.rows, summary, write)
+    if table_name == "interactions":
+        _drain_stream(summary)
+    _remove_withheld(table)
+    summary.unchanged = summary.read - (
+        summary.written + summary.quarantined + summary.tombstoned + summary.withheld
+    )
+    summary.total = _total(table)
+    log_run(summary)
+    return summary
+
+
+def _batches(table: Table, source: Source, *, assume_consent: bool) -> Iterator[Batch]:
+    if table.name == "consents":
+        yield from consent_batches(source, assume_consent=assume_consent)
+    elif table.name in source.tables():
+        size = _BATCH_ROWS.get(table.name, _DEFAULT_BATCH_ROWS)
+        yield from source.read(table.name, batch_rows=size)
+
+
+def _writer(table: Table) -> _Write:
+    if table.name == "interactions":
+        lake.create_or_open(PATH, SCHEMA)
+        return append_interactions
+    if table.name == "consents":
+        return lambda rows: ledger.append(rows.select(_CONSENT_COLUMNS))
+    return lambda rows: relational.upsert(table, rows)
+
+
+def _write_allowed(rows: pa.Table, summary: IngestSummary, write: _Write) -> int:
+    """Write the rows but those of subjects who objected to the asset; returns how many were added or changed."""
+    if "pseudonym" in rows.column_names:
+        named = rows.filter(pc.is_valid(rows["pseudonym"]))
+        summary.quarantined += (
+            rows.num_rows - named.num_rows
+        )  # a blank customer number names nobody
+        rows = named
+        withheld = pa.array(objections.withheld(asset_key(summary.table)), pa.string())
+        allowed = rows.filter(pc.invert(pc.is_in(rows["pseudonym"], value_set=withheld)))
+        summary.withheld += rows.num_rows - allowed.num_rows
+        rows = allowed
+    return write(rows) if rows.num_rows else 0
+
+
+def _drain_stream(summary: IngestSummary) -> None:
+    def store(page: event_stream.EventPage) -> None:
+        relational.quarantine(event_stream.SOURCE, page.refused)
+        summary.read += page.read
+        summary.quarantined += len(page.refused)
+        with tombstones.writing():
+            pseudonyms = page.rows["pseudonym"].to_pylist()
+            alive = page.rows.filter(
+                pa.array([not gone for gone in tombstones.is_erased(pseudonyms)], pa.bool_())
+            )
+            summary.tombstoned += page.rows.num_rows - alive.num_rows
+            written = _write_allowed(alive, summary, append_interactions)
+        summary.streamed += written
+        summary.written += written
+
+    event_stream.drain(store)
+
+
+def _remove_withheld(table: Table) -> None:
+    """Remove what the asset holds of subjects who objected to it since it was written."""
+    if "subject_id" not in table.columns:
+        return
+    withheld = sorted(objections.withheld(asset_key(table.name)))
+    if not withheld:
+        return
+    if table.name == "interactions":
+        if lake.holds(PATH, "pseudonym", withheld):
+            lake.erase(PATH, "pseudonym", withheld)
+    elif table.name == "consents":
+        with connect(Role.PRIVACY) as connection:
+            connection.execute("delete from consent.records where pseudonym = any(%s)", [withheld])
+    else:
+        relational.delete_subjects(table, withheld)
+
+
+def _total(table: Table) -> int:
+    if table.name == "interactions":
+        return lake.count(PATH)
+    if table.name == "consents":
+        with connect(Role.CONSENT) as connection:
+            row = connection.execute("select count(*) from consent.records").fetchone()
+        assert row is not None
+        return int(row[0])
+    return relational.count_rows(table)
