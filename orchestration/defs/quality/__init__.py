@@ -1,0 +1,1 @@
+"""Data quality as asset checks."""
