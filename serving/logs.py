@@ -1,7 +1,6 @@
 """Structured log lines of the API: JSON on standard output, free of anything a caller sent."""
 
 import logging
-import sys
 from pathlib import Path
 from traceback import extract_tb
 
@@ -24,7 +23,7 @@ def configure_logs() -> None:
             structlog.processors.JSONRenderer(serializer=lambda line, **_: orjson.dumps(line)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.BytesLoggerFactory(file=sys.stdout.buffer),
+        logger_factory=structlog.BytesLoggerFactory(),
         cache_logger_on_first_use=False,
     )
 
@@ -43,6 +42,8 @@ def described(error: BaseException) -> dict[str, object]:
 
 def _short(filename: str) -> str:
     path = Path(filename)
+    if "site-packages" in path.parts:
+        return "/".join(path.parts[path.parts.index("site-packages") + 1 :])
     if path.is_relative_to(PROJECT_ROOT):
         return str(path.relative_to(PROJECT_ROOT))
     return "/".join(path.parts[-2:])

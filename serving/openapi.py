@@ -16,7 +16,7 @@ from serving.problems import (
     UNSUPPORTED_MEDIA_TYPE,
     ProblemDocument,
     ProblemKind,
-    problem_responses,
+    document_problem,
 )
 
 __all__ = ["DESCRIPTION", "TAGS", "TITLE", "install_openapi", "operation_id"]
@@ -87,6 +87,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for name in _GENERATED:
         schemas.pop(name, None)
     schemas |= _problem_schemas()
+    for schema in schemas.values():
+        _add_example(schema, schemas)
     components["schemas"] = dict(sorted(schemas.items()))
     for item in document["paths"].values():
         for operation in item.values():
@@ -98,6 +100,21 @@ def _problem_schemas() -> dict[str, Any]:
     schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
     nested = schema.pop("$defs", {})
     return {**nested, "Problem": schema}
+
+
+def _add_example(schema: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Give an object without an example one that is made of its parts' examples, where each part has one."""
+    parts = {name: _example(part, schemas) for name, part in schema.get("properties", {}).items()}
+    if "examples" not in schema and parts and None not in parts.values():
+        schema["examples"] = [parts]
+
+
+def _example(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
+    if "$ref" in schema:
+        return _example(schemas[schema["$ref"].rpartition("/")[2]], schemas)
+    if "items" in schema and (item := _example(schema["items"], schemas)) is not None:
+        return [item]
+    return next(iter(schema.get("examples", [])), None)
 
 
 def _applicable(operation: dict[str, Any]) -> list[ProblemKind]:
@@ -116,6 +133,6 @@ def _add_problems(operation: dict[str, Any]) -> None:
     generated = responses.get("422", {}).get("content", {}).get("application/json", {})
     if str(generated.get("schema", {}).get("$ref", "")).endswith("HTTPValidationError"):
         del responses["422"]
-    for status, response in problem_responses(*_applicable(operation)).items():
-        responses.setdefault(str(status), response)
+    for kind in _applicable(operation):
+        document_problem(responses.setdefault(str(kind.status), {}), kind)
     operation["responses"] = dict(sorted(responses.items()))

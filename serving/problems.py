@@ -39,6 +39,7 @@ __all__ = [
     "ProblemDocument",
     "ProblemKind",
     "add_problem_handlers",
+    "document_problem",
     "new_instance",
     "problem_response",
     "problem_responses",
@@ -47,14 +48,21 @@ __all__ = [
 MEDIA_TYPE = "application/problem+json"
 
 
+KINDS: dict[str, "ProblemKind"] = {}
+"""Every kind that was defined, by slug."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
-    """A kind of problem: `slug` names its explanation at ``/problems/{slug}``."""
+    """A kind of problem: `slug` names its explanation at ``/problems/{slug}``, where defining it puts it."""
 
     slug: str
     status: int
     title: str
     advice: str
+
+    def __post_init__(self) -> None:
+        KINDS.setdefault(self.slug, self)
 
     @property
     def type(self) -> str:
@@ -123,23 +131,6 @@ NOT_READY = ProblemKind(
     "'checks' says what is missing; without a model, materialise the asset serving/ranker.",
 )
 
-KINDS: dict[str, ProblemKind] = {
-    kind.slug: kind
-    for kind in (
-        BAD_REQUEST,
-        UNAUTHENTICATED,
-        FORBIDDEN,
-        NOT_FOUND,
-        METHOD_NOT_ALLOWED,
-        CONFLICT,
-        TOO_LARGE,
-        UNSUPPORTED_MEDIA_TYPE,
-        INVALID_REQUEST,
-        INTERNAL_ERROR,
-        UNAVAILABLE,
-        NOT_READY,
-    )
-}
 _BY_STATUS = {kind.status: kind for kind in reversed(KINDS.values())}
 
 
@@ -229,19 +220,22 @@ def problem_response(problem: Problem, instance: str | None = None) -> Response:
 
 
 def problem_responses(*kinds: ProblemKind) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI's ``responses`` of a route that may answer with these kinds."""
-    return {
-        kind.status: {
-            "description": f"{kind.title}. {kind.advice}",
-            "content": {
-                MEDIA_TYPE: {
-                    "schema": {"$ref": "#/components/schemas/Problem"},
-                    "example": _example(kind),
-                }
-            },
-        }
-        for kind in kinds
-    }
+    """OpenAPI's ``responses`` of a route that may answer with these kinds; kinds of one status share an entry."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for kind in kinds:
+        document_problem(responses.setdefault(kind.status, {}), kind)
+    return responses
+
+
+def document_problem(response: dict[str, Any], kind: ProblemKind) -> None:
+    """Add `kind` to what an OpenAPI response says, beside the kinds that it has."""
+    sentence = f"{kind.title}. {kind.advice}"
+    content = response.setdefault("content", {}).setdefault(
+        MEDIA_TYPE, {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
+    )
+    if kind.slug not in content["examples"]:
+        content["examples"][kind.slug] = {"summary": kind.title, "value": _example(kind)}
+        response["description"] = " ".join(filter(None, (response.get("description"), sentence)))
 
 
 def _example(kind: ProblemKind) -> dict[str, Any]:

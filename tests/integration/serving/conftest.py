@@ -108,7 +108,11 @@ def publish_models(pseudonyms: list[str]) -> None:
     """Train on the shop's events and publish every model that the ranker needs."""
     catalogue = Catalogue.from_products(_products())
     data = Interactions.from_events(_events(pseudonyms), catalogue, weights={"page_view": 1.0})
-    model = LightFMRecommender(LightFMParameters(components=8, epochs=4)).fit(data).model
+    model = (
+        LightFMRecommender(LightFMParameters(components=8, epochs=4, recent_weight=0.5))
+        .fit(data)
+        .model
+    )
     scores = np.arange(ITEMS, 0, -1, dtype=np.float32)
     saved = [
         save_artifact(
