@@ -109,10 +109,11 @@ def _addresses() -> tuple[TriggeredRecognizer, ...]:
     return (
         _patterns(
             "STREET_ADDRESS",
-            rf"(?i)\d.*(?:{_STREET_EN.replace(chr(92) + 'b', '')}|{_STREET_FR})|(?:{_STREET_DE}).*\d",
+            rf"(?i)\d.*(?:{_STREET_EN})|\b(?:{_STREET_FR}) |(?:{_STREET_DE}).*\d",
             rf"\b\d{{1,5}}[a-z]?,?\s(?:\p{{Lu}}[\p{{L}}'.\-]*\s){{1,3}}(?:{_STREET_EN})",
             rf"(?i:\b\d{{1,4}}(?:\s?(?:bis|ter))?,?\s(?:{_STREET_FR})\s)(?:(?:de|du|des|la|le|les|l'|d')\s?)*\p{{Lu}}[\p{{L}}'\-]*(?:\s\p{{Lu}}[\p{{L}}'\-]*){{0,2}}",
-            rf"\b(?:\p{{Lu}}[\p{{L}}\-]*\s)?(?i:[\p{{L}}\-]*(?:{_STREET_DE}))\s?\d{{1,4}}\s?[a-z]?\b",
+            rf"\b(?:\p{{Lu}}[\p{{L}}\-]*\s)?(?i:[\p{{L}}\-]*(?:{_STREET_DE}))\s?\d{{1,4}}(?:\s?[a-z]\b)?",
+            rf"(?i:\b(?:{_STREET_FR})\s)(?:(?:de|du|des|la|le|les|l'|d')\s?)*\p{{Lu}}[\p{{L}}'\-]*(?:\s\p{{Lu}}[\p{{L}}'\-]*){{0,2}},?\s\d{{1,4}}\b",
         ),
         _patterns(
             "LOCATION",

@@ -32,6 +32,8 @@ def masker() -> FreeTextMasker:
         ("see https://x.test/?u=1 or www.foo.example", "see <URL> or <URL>"),
         ("Berliner Straße 12b, 80331 München", "<STREET_ADDRESS>, <LOCATION>"),
         ("at 12 Baker Street", "at <STREET_ADDRESS>"),
+        ("Lindenweg 12 in Jena", "<STREET_ADDRESS> in Jena"),
+        ("j'habite rue des Lilas 66 à", "j'habite <STREET_ADDRESS> à"),
         ("au 5 bis rue de la Paix", "au <STREET_ADDRESS>"),
         ("My name is Jane Doe.", "My name is <PERSON>."),
         ("ich heiße Petra Klein und", "ich heiße <PERSON> und"),
