@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_origin
 
 import dagster as dg
 from pydantic import ValidationError
@@ -84,10 +84,23 @@ def contracted_asset(
         contract, group=group, kinds=kinds, deps=deps, columns=columns, metadata=metadata
     )
 
+    declare = dg.asset(
+        key=spec.key,
+        deps=spec.deps,
+        description=spec.description,
+        group_name=spec.group_name,
+        kinds=set(kinds),
+        owners=spec.owners,
+        tags=contract_tags(contract),
+        metadata=spec.metadata,
+        check_specs=check_specs,
+    )
+
     def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
-        return dg.multi_asset(
-            specs=[spec], name=contract.key.replace("/", "__"), check_specs=check_specs
-        )(function)
+        # Dagster knows the result type only where it is written without its parameter.
+        if get_origin(function.__annotations__.get("return")) is dg.MaterializeResult:
+            function.__annotations__["return"] = dg.MaterializeResult
+        return declare(function)
 
     return decorate
 
