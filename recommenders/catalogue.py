@@ -74,6 +74,16 @@ class Catalogue:
         found = (self.rows.get(product_id) for product_id in product_ids)
         return np.fromiter((row for row in found if row is not None), dtype=np.intp)
 
+    def aligned_to(self, product_ids: Sequence[str]) -> "Catalogue":
+        """These products for `product_ids` in ascending order; one that is gone is kept as out of stock."""
+        gone = [name for name in product_ids if name not in self.rows]
+        kept = self.items.filter(pl.col("product_id").is_in(list(product_ids)))
+        missing = pl.DataFrame(
+            {"product_id": gone, "in_stock_sizes": [[]] * len(gone)},
+            schema={name: _SCHEMA[name] for name in ("product_id", "in_stock_sizes")},
+        )
+        return Catalogue.from_products(pl.concat([kept, missing], how="diagonal"))
+
     def on_sale(self, at: datetime) -> NDArray[np.bool_]:
         """Shape (items,): released by `at`; an unknown release date counts as released."""
         return (

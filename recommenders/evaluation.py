@@ -59,6 +59,16 @@ class Questions:
     on_sale: NDArray[np.bool_] = field(repr=False)
     known: NDArray[np.bool_] = field(repr=False)
 
+    def never_touched(self, training: Interactions) -> "Questions":
+        """The same questions about items of which the subject left no trace before the split: pure discovery."""
+        empty = sparse.csr_matrix((1, len(self.on_sale)), dtype=bool)
+        touched = sparse.vstack([training.touched, empty], format="csr")
+        rows = [training.rows.get(name, len(training.subjects)) for name in self.pseudonyms]
+        excluded = sparse.csr_matrix(self.excluded + touched[rows])
+        relevant = sparse.csr_matrix(self.relevant > self.relevant.multiply(excluded))
+        stricter = Questions(self.pseudonyms, relevant, excluded, self.on_sale, self.known)
+        return stricter.subset(np.asarray(relevant.sum(axis=1)).ravel() > 0)
+
     def subset(self, keep: NDArray[np.bool_]) -> "Questions":
         """The questions where `keep`, shape (subjects,), is true."""
         names = [name for name, kept in zip(self.pseudonyms, keep, strict=True) if kept]

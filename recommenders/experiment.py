@@ -36,6 +36,7 @@ class Report(BaseModel):
     training_events, training_subjects: what models were trained on.
     everybody, known: metrics per model over all asked subjects, and over those with a history before the split.
         `lightfm_newcomer` treats each of them as new: no trained vector, only the profile (fold-in).
+    discovery: over items of which the subject had left no trace (not even a page view) before the split.
     parameters: chosen on the week before the held-out one; `tried` shows the choice.
     seconds: wall time of training and tuning.
     """
@@ -48,6 +49,7 @@ class Report(BaseModel):
     training_subjects: int
     everybody: list[Metrics]
     known: list[Metrics]
+    discovery: list[Metrics]
     parameters: LightFMParameters
     tried: list[dict[str, float]]
     seconds: dict[str, float]
@@ -77,14 +79,14 @@ def run_experiment(
     lightfm = LightFMRecommender(tuned.parameters).fit(data)
     training_seconds = perf_counter() - started
     scorers = _scorers(data, lightfm, questions)
-    known = questions.subset(questions.known)
     return Report(
         split_at=split.at,
         until=split.until,
         training_events=data.events.height,
         training_subjects=len(data.subjects),
         everybody=_measured(scorers, questions),
-        known=_measured(scorers, known) if known.pseudonyms else [],
+        known=_measured(scorers, questions.subset(questions.known)),
+        discovery=_measured(scorers, questions.never_touched(data)),
         parameters=tuned.parameters,
         tried=tuned.tried,
         seconds={"tuning": tuning_seconds, "training": training_seconds},
@@ -107,7 +109,9 @@ def _scorers(
 
 
 def _measured(scorers: Mapping[str, Scorer], questions: Questions) -> list[Metrics]:
-    """Metrics of each model, gains counted from the first (popularity)."""
+    """Metrics of each model, gains counted from the first (popularity); none where there is no question."""
+    if not questions.pseudonyms:
+        return []
     figures = {name: measure(scorer, questions) for name, scorer in scorers.items()}
     reference = next(iter(figures.values()))
     return [

@@ -1,7 +1,7 @@
 """A factorised model as plain arrays: scoring, folding in newcomers, similar items. Nothing here trains."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -12,6 +12,10 @@ from recommenders.profile import SubjectProfile
 from recommenders.recommender import Ranked, UnknownItemError, ranked
 
 __all__ = ["FactorModel", "unit_rows"]
+
+_SUBJECTS = pl.Schema(
+    {"pseudonym": pl.String, "purchased": pl.List(pl.String), "recent": pl.List(pl.String)}
+)
 
 
 def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -58,6 +62,30 @@ class FactorModel:
         )
         object.__setattr__(self, "_unit_items", unit_rows(self.item_vectors))
 
+    @classmethod
+    def of_nobody(cls, catalogue: Catalogue) -> "FactorModel":
+        """A model that knows no subject and likes every item alike, for when nobody agrees to training."""
+        return cls(
+            catalogue=catalogue,
+            item_vectors=np.zeros((len(catalogue), 1), dtype=np.float32),
+            item_biases=np.zeros(len(catalogue), dtype=np.float32),
+            feature_names=[],
+            feature_vectors=np.zeros((0, 1), dtype=np.float32),
+            subjects=pl.DataFrame(schema=_SUBJECTS),
+            subject_vectors=np.zeros((0, 1), dtype=np.float32),
+            recent_weight=0.0,
+            fold_in_weight=0.0,
+        )
+
+    def keeping(self, pseudonyms: Collection[str]) -> "FactorModel":
+        """The same model with the rows of `pseudonyms` alone; items and features stay as trained."""
+        kept = self.subjects["pseudonym"].is_in(list(pseudonyms))
+        return replace(
+            self,
+            subjects=self.subjects.filter(kept),
+            subject_vectors=self.subject_vectors[kept.to_numpy()],
+        )
+
     @property
     def unit_items(self) -> NDArray[np.float32]:
         """Item vectors scaled to length 1, float32 (items, components)."""
@@ -91,6 +119,8 @@ class FactorModel:
 
         A profile's latest items are newer than the ones known from training, and take their place.
         """
+        if not self.feature_names and not self.subject_rows:
+            return None
         row = self.subject_rows.get(pseudonym) if pseudonym is not None else None
         if row is not None and pseudonym is not None:
             recent = profile.recent_products if profile else ()

@@ -108,12 +108,19 @@ class Interactions:
     @cached_property
     def purchased(self) -> sparse.csr_matrix:
         """Shape (subjects, items), bool: what each subject has bought."""
-        bought = self.events.filter(pl.col("event_type") == "purchase")
-        bought = bought.select("subject", "item").unique()
+        return self._marked(pl.col("event_type") == "purchase")
+
+    @cached_property
+    def touched(self) -> sparse.csr_matrix:
+        """Shape (subjects, items), bool: what each subject showed any interest in."""
+        return self._marked(pl.col("weight") != 0)
+
+    def _marked(self, which: pl.Expr) -> sparse.csr_matrix:
+        pairs = self.events.filter(which).select("subject", "item").unique()
         return sparse.csr_matrix(
             (
-                np.ones(bought.height, dtype=bool),
-                (bought["subject"].to_numpy(), bought["item"].to_numpy()),
+                np.ones(pairs.height, dtype=bool),
+                (pairs["subject"].to_numpy(), pairs["item"].to_numpy()),
             ),
             shape=(len(self.subjects), len(self.catalogue)),
         )

@@ -14,6 +14,8 @@ __all__ = ["EXACT_UP_TO", "ItemIndex"]
 
 EXACT_UP_TO = 50_000
 _FILE = "items.faiss"
+# One query at a time gains nothing from threads, and waits for them where other processes use the cores.
+faiss.omp_set_num_threads(1)
 _NEIGHBOURS, _EF_CONSTRUCTION, _EF_SEARCH = 32, 200, 128
 
 

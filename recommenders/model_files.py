@@ -14,6 +14,7 @@ from recommenders.factor_model import FactorModel
 from recommenders.item_index import ItemIndex
 
 __all__ = [
+    "REPORT",
     "SUBJECT_ARRAYS",
     "load_factor_model",
     "load_item_index",
@@ -23,6 +24,7 @@ __all__ = [
     "write_item_scores",
 ]
 
+REPORT = "report.json"
 SUBJECT_ARRAYS = {"subjects.parquet": ["subject_vectors.npy"]}
 _CATALOGUE, _SCORES, _SUBJECTS, _FEATURES = (
     "catalogue.parquet",

@@ -13,7 +13,7 @@ from recommenders.profile import SubjectProfile
 __all__ = ["Reason", "ReasonGiver"]
 
 # Cosine of two item vectors from which one counts as similar to the other.
-SIMILAR_FROM = 0.6
+SIMILAR_FROM = 0.5
 # A category or brand counts as liked from this share of a subject's interest.
 LIKED_FROM = 0.2
 _TOP = 50

@@ -24,7 +24,7 @@ def make_products(items: int, clusters: int = 6) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "product_id": [f"P{row:05d}" for row in rows],
-            "brand": [f"brand-{row % clusters}-{row % 2}" for row in rows],
+            "brand": [f"brand-{row % clusters}-{row // clusters % 4}" for row in rows],
             "category": [f"category-{row % clusters}" for row in rows],
             "price": (20.0 + rows % 97).astype(float),
             "sustainability_rating": (rows % 10).astype(float),
@@ -85,3 +85,17 @@ def events() -> pl.DataFrame:
 @pytest.fixture(scope="session")
 def interactions(events: pl.DataFrame, catalogue: Catalogue) -> Interactions:
     return Interactions.from_events(events, catalogue, weights=WEIGHTS)
+
+
+class Shop:
+    """The makers above, for tests that need a shop of another size."""
+
+    until = UNTIL
+    weights = WEIGHTS
+    products = staticmethod(make_products)
+    events = staticmethod(make_events)
+
+
+@pytest.fixture(scope="session")
+def shop() -> type[Shop]:
+    return Shop
