@@ -139,7 +139,7 @@ def contracts_of(definitions: dg.Definitions) -> list[AssetContract]:
 
 
 def _check_purposes(contract: AssetContract, source: AssetContract | None) -> None:
-    if source is None or not source.purposes:
+    if source is None or not source.holds_subjects:
         return
     extra = set(contract.purposes) - set(source.purposes)
     if extra:
