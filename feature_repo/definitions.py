@@ -4,7 +4,7 @@ Feast imports each file of this folder as a module of its own; objects defined i
 exist twice and count as duplicates.
 """
 
-from feature_repo.entities import product, subject
+from feature_repo.entities import product, selvedge, subject
 from feature_repo.on_demand import affinity
 from feature_repo.services import ranker_v1, training_v1
 from feature_repo.sources import (
@@ -23,6 +23,7 @@ __all__ = [
     "product_popularity_snapshots",
     "products",
     "ranker_v1",
+    "selvedge",
     "subject",
     "subject_profile",
     "subject_profile_push",

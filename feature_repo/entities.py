@@ -1,6 +1,8 @@
-"""What features are about: a subject under its pseudonym, and a product."""
+"""The project, and what features are about: a subject under its pseudonym, and a product."""
 
-from feast import Entity, ValueType
+from feast import Entity, Project, ValueType
+
+selvedge = Project(name="selvedge", description="Features of a sustainable-fashion shop.")
 
 subject = Entity(
     name="subject",

@@ -3,13 +3,11 @@
 from feast import FileSource, PushSource
 from feast.data_format import DeltaFormat
 
-from privacy.settings import platform_settings
-
 
 def _delta(name: str, description: str, renamed: dict[str, str] | None = None) -> FileSource:
     return FileSource(
         name=f"lake_{name}",
-        path=str(platform_settings().lake_dir / name),
+        path=name,  # relative to the lake
         file_format=DeltaFormat(),
         timestamp_field="event_timestamp",
         created_timestamp_column="created",

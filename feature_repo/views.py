@@ -5,7 +5,7 @@ from datetime import timedelta
 from feast import FeatureView, Field
 from feast.types import Array, Float64, Int64, String
 
-from feature_repo.entities import product, subject
+from feature_repo.entities import product, selvedge, subject
 from feature_repo.sources import product_popularity_snapshots, products, subject_profile_push
 from privacy.contracts import (
     AssetContract,
@@ -18,7 +18,7 @@ from privacy.contracts import (
     no_personal_data,
 )
 
-PROJECT = "selvedge"
+PROJECT: str = selvedge.name
 CONTRACT_TAG = "contract"
 OWNER = "team:recommendations"
 # Snapshots are weekly: five weeks bridge a missed run and still keep a stale profile out of a ranking.

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from string import Template
 
 import pandas as pd
@@ -18,7 +17,7 @@ from feast import FeatureStore, FeatureView, RepoConfig
 from feast.diff.property_diff import TransitionType
 from feast.diff.registry_diff import FeastObjectDiff, diff_between
 from feast.feature_view import DUMMY_ENTITY_NAME
-from feast.project import Project
+from feast.protos.feast.core.DataSource_pb2 import DataSource
 from feast.repo_contents import RepoContents
 
 from feature_repo import definitions, views
@@ -28,7 +27,7 @@ from privacy.settings import PROJECT_ROOT
 from recommenders.lake_offline_store import LakeOfflineStore
 from recommenders.online_profile import (
     PROFILE_FIELDS,
-    SubjectProfile,
+    OnlineProfile,
     decode_profile,
     delete_online,
     online_keys,
@@ -37,7 +36,7 @@ from recommenders.online_profile import (
 
 __all__ = [
     "PROFILE_FIELDS",
-    "SubjectProfile",
+    "OnlineProfile",
     "apply_definitions",
     "decode_profile",
     "delete_online",
@@ -78,7 +77,7 @@ def feature_store() -> FeatureStore:
 
 def _repository() -> RepoContents:
     return RepoContents(
-        projects=[Project(name=views.PROJECT, description="Features of the shop")],
+        projects=[definitions.selvedge],
         data_sources=[
             definitions.subject_profile_push,
             definitions.subject_profile_snapshots,
@@ -110,8 +109,7 @@ def apply_definitions() -> dict[str, list[str]]:
     changed = [
         change
         for change in diff.feast_object_diffs
-        if change.transition_type is not TransitionType.UNCHANGED
-        and change.name != DUMMY_ENTITY_NAME
+        if change.name != DUMMY_ENTITY_NAME and _is_change(change)
     ]
     if changed:
         _apply(store, changed)
@@ -119,6 +117,25 @@ def apply_definitions() -> dict[str, list[str]]:
         f"{kind.name.lower()}d": sorted(c.name for c in changed if c.transition_type is kind)
         for kind in (TransitionType.CREATE, TransitionType.UPDATE, TransitionType.DELETE)
     }
+
+
+def _is_change(change: FeastObjectDiff) -> bool:
+    """Whether more differs than the times at which a source inside a view was registered."""
+    if change.transition_type is not TransitionType.UPDATE:
+        return change.transition_type is not TransitionType.UNCHANGED
+    return any(
+        _timeless(difference.val_existing) != _timeless(difference.val_declared)
+        for difference in change.feast_object_property_diffs
+    )
+
+
+def _timeless(value: object) -> object:
+    if not isinstance(value, DataSource):
+        return value
+    source = DataSource.FromString(value.SerializeToString())
+    source.ClearField("meta")
+    source.batch_source.ClearField("meta")
+    return source
 
 
 def _apply(store: FeatureStore, changes: Sequence[FeastObjectDiff]) -> None:
@@ -140,7 +157,7 @@ def latest(view: FeatureView) -> pa.Table:
     keys, the features, `event_timestamp` and `created`. Raises LakeError where the Delta table does not exist.
     """
     source = view.batch_source
-    lake.open_table(Path(source.path).name)
+    lake.open_table(source.path)
     original = {feature: column for column, feature in source.field_mapping.items()}
     names = [feature.name for feature in view.features]
     rows: pa.Table = LakeOfflineStore.pull_latest_from_table_or_query(

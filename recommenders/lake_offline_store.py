@@ -1,13 +1,17 @@
 """Feast's DuckDB offline store over the Delta lake, able to read Delta without a network."""
 
-from collections.abc import Callable
-from functools import cache, wraps
+from copy import copy
+from functools import cache
 from typing import Any
 
 import ibis  # type: ignore[import-untyped]
 from duckdb_extensions import import_extension
+from feast import FeatureView, FileSource, RepoConfig
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
+from feast.infra.offline_stores.file_source import FileOptions
+from feast.infra.offline_stores.offline_store import RetrievalJob
 
+from privacy import lake
 from privacy.settings import platform_settings
 
 __all__ = ["LakeOfflineStore", "LakeOfflineStoreConfig"]
@@ -37,13 +41,22 @@ def prepare_engine() -> None:
     ibis.set_backend(backend)
 
 
-def _prepared(read: Callable[..., Any]) -> "staticmethod[..., Any]":
-    @wraps(read)
-    def prepared(*args: Any, **kwargs: Any) -> Any:
-        prepare_engine()
-        return read(*args, **kwargs)
+def _located(source: FileSource) -> FileSource:
+    """`source` at its place in the lake of this process: definitions name tables, not folders of a machine."""
+    options = source.file_options
+    located = copy(source)
+    located.file_options = FileOptions(
+        uri=str(lake.table_path(source.path)),
+        file_format=options.file_format,
+        s3_endpoint_override=options.s3_endpoint_override,
+    )
+    return located
 
-    return staticmethod(prepared)
+
+def _located_view(view: FeatureView) -> FeatureView:
+    located = copy(view)
+    located.batch_source = _located(view.batch_source)
+    return located
 
 
 class LakeOfflineStoreConfig(DuckDBOfflineStoreConfig):  # type: ignore[misc]
@@ -53,8 +66,33 @@ class LakeOfflineStoreConfig(DuckDBOfflineStoreConfig):  # type: ignore[misc]
 
 
 class LakeOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
-    """DuckDB's offline store on an engine that `prepare_engine` made."""
+    """DuckDB's offline store on an engine that `prepare_engine` made; paths of sources are relative to the lake."""
 
-    get_historical_features = _prepared(DuckDBOfflineStore.get_historical_features)
-    pull_latest_from_table_or_query = _prepared(DuckDBOfflineStore.pull_latest_from_table_or_query)
-    pull_all_from_table_or_query = _prepared(DuckDBOfflineStore.pull_all_from_table_or_query)
+    @staticmethod
+    def get_historical_features(
+        config: RepoConfig, feature_views: list[FeatureView], *args: Any, **kwargs: Any
+    ) -> RetrievalJob:
+        """Point-in-time join, as `OfflineStore.get_historical_features` describes."""
+        prepare_engine()
+        views = [_located_view(view) for view in feature_views]
+        return DuckDBOfflineStore.get_historical_features(config, views, *args, **kwargs)
+
+    @staticmethod
+    def pull_latest_from_table_or_query(
+        config: RepoConfig, data_source: FileSource, *args: Any, **kwargs: Any
+    ) -> RetrievalJob:
+        """The newest row of each entity, as `OfflineStore.pull_latest_from_table_or_query` describes."""
+        prepare_engine()
+        return DuckDBOfflineStore.pull_latest_from_table_or_query(
+            config, _located(data_source), *args, **kwargs
+        )
+
+    @staticmethod
+    def pull_all_from_table_or_query(
+        config: RepoConfig, data_source: FileSource, *args: Any, **kwargs: Any
+    ) -> RetrievalJob:
+        """All rows of a period, as `OfflineStore.pull_all_from_table_or_query` describes."""
+        prepare_engine()
+        return DuckDBOfflineStore.pull_all_from_table_or_query(
+            config, _located(data_source), *args, **kwargs
+        )

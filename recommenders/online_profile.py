@@ -13,9 +13,10 @@ import struct
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 import redis
+import redis.asyncio
 from feast.infra.key_encoding_utils import serialize_entity_key, serialize_entity_key_prefix
 from feast.infra.online_stores.helpers import _mmh3
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
@@ -27,7 +28,7 @@ from privacy.database import redis_url
 
 __all__ = [
     "PROFILE_FIELDS",
-    "SubjectProfile",
+    "OnlineProfile",
     "decode_profile",
     "delete_online",
     "keep_online",
@@ -46,7 +47,7 @@ PROFILE_FIELDS: tuple[bytes, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class SubjectProfile:
+class OnlineProfile:
     """What a subject lately looked at and bought; the features of the view `subject_profile`.
 
     Attributes
@@ -73,13 +74,6 @@ class SubjectProfile:
     recent_products: tuple[str, ...] = ()
 
 
-class Pipeline(Protocol):
-    """The one command of a redis pipeline, sync or async, that a profile needs."""
-
-    def hmget(self, name: bytes, keys: list[bytes]) -> Any:
-        """Queue HMGET."""
-
-
 def online_keys(pseudonyms: Iterable[str]) -> list[bytes]:
     """The Redis key of each subject, as Feast's store builds it."""
     return [
@@ -92,12 +86,14 @@ def online_keys(pseudonyms: Iterable[str]) -> list[bytes]:
     ]
 
 
-def queue_profile(pipeline: Pipeline, pseudonym: str) -> None:
+def queue_profile(
+    pipeline: "redis.client.Pipeline | redis.asyncio.client.Pipeline", pseudonym: str
+) -> None:
     """Add the read of one profile to `pipeline`; its answer is for `decode_profile`."""
-    pipeline.hmget(online_keys([pseudonym])[0], list(PROFILE_FIELDS))
+    pipeline.execute_command("HMGET", online_keys([pseudonym])[0], *PROFILE_FIELDS)
 
 
-def decode_profile(raw: Sequence[bytes | None]) -> SubjectProfile | None:
+def decode_profile(raw: Sequence[bytes | None]) -> OnlineProfile | None:
     """The profile in an answer to `queue_profile`; None where the store holds none for this subject."""
     *values, stamp = raw
     if not stamp:
@@ -108,7 +104,7 @@ def decode_profile(raw: Sequence[bytes | None]) -> SubjectProfile | None:
         for name, encoded in zip(_FEATURES, values, strict=True)
         if encoded and (value := _decode(encoded)) is not None
     }
-    return SubjectProfile(event_timestamp=time, **known)
+    return OnlineProfile(event_timestamp=time, **known)
 
 
 def _decode(encoded: bytes) -> Any:

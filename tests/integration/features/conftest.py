@@ -1,6 +1,6 @@
 """A small lake of the profiles' schemas, and consents of its subjects."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -163,7 +163,7 @@ def small_lake(clean_database: None) -> None:
 
 
 @pytest.fixture
-def consent(servers: PlatformSettings) -> Iterator[Consent]:
+def consent(servers: PlatformSettings) -> Consent:
     """Record a decision of a subject about a purpose, the later one counting."""
     stated = NEWEST
 
@@ -178,7 +178,7 @@ def consent(servers: PlatformSettings) -> Iterator[Consent]:
                 [pseudonym, purpose, decision, stated, key],
             )
 
-    yield record
+    return record
 
 
 @pytest.fixture
