@@ -6,7 +6,7 @@ The key is ``sv:consent:{<pseudonym>}``. Serving asks for it in the same pipelin
     …
     decode(reply).serves(Purpose.PERSONALISATION, "models/lightfm")
 
-A missing key (never agreed, erased, expired) serves nothing that needs consent. The ledger is the truth; `refresh`
+A missing key (never agreed, erased, expired, opted out of the masks themselves) serves nothing that needs consent. The ledger is the truth; `refresh`
 follows a statement at once, and `write_all` writes every subject daily, well before the keys expire.
 """
 
@@ -24,10 +24,11 @@ from consent.purposes import needs_consent, purpose_mask
 from privacy.contracts import Purpose
 from privacy.database import Role, connect, redis_url
 
-__all__ = ["MASK_FIELDS", "TTL", "Mask", "decode", "mask_key", "refresh", "write_all"]
+__all__ = ["ASSET_KEY", "MASK_FIELDS", "TTL", "Mask", "decode", "mask_key", "refresh", "write_all"]
 
 TTL = timedelta(days=35)
 MASK_FIELDS = ("mask", "objections")
+ASSET_KEY = "consent/masks"
 _BATCH = 1_000
 _Item = TypeVar("_Item")
 
@@ -159,6 +160,9 @@ def _write(client: "redis.Redis", rows: Sequence[_Row]) -> None:
     script: Script = client.register_script(_WRITE)
     pipeline = client.pipeline(transaction=False)
     for row in rows:
+        if ASSET_KEY in row.objections.split(","):
+            pipeline.delete(mask_key(row.pseudonym))
+            continue
         mask = purpose_mask(Purpose(name) for name in row.purposes)
         arguments: list[str | int] = [mask, row.objections, row.records, row.objection_id]
         arguments.append(int(TTL.total_seconds()))

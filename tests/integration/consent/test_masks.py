@@ -65,3 +65,14 @@ def test_a_subject_erased_from_the_ledger_loses_the_key(redis_client: "redis.Red
         connection.execute("delete from consent.records where pseudonym = %s", [SUBJECT])
     assert masks.refresh(SUBJECT) == Mask()
     assert redis_client.exists(mask_key(SUBJECT)) == 0
+
+
+def test_a_subject_who_opts_out_of_the_masks_has_none_and_agrees_to_nothing(
+    redis_client: "redis.Redis",
+) -> None:
+    _state(SUBJECT, Purpose.PERSONALISATION, Decision.OPT_IN, 0)
+    masks.write_all()
+    objections.object_to(SUBJECT, masks.ASSET_KEY, "api")
+    masks.write_all()
+    assert redis_client.exists(mask_key(SUBJECT)) == 0
+    assert _read(redis_client, SUBJECT) == Mask()

@@ -1,0 +1,1 @@
+"""Spark over the lake: sessions, subject profiles, product popularity, the interaction matrix."""
