@@ -1,0 +1,108 @@
+"""An access export lists what every asset holds, of one person alone, and nobody can read it at rest."""
+
+import json
+
+import pytest
+
+from privacy import registry, requests
+from privacy.database import Role, connect
+from privacy.requests import ExportUnavailableError, RequestKind, RequestStatus
+from privacy.settings import PlatformSettings
+
+
+def assets_of(export: bytes) -> dict[str, dict]:
+    return {asset["asset"]: asset for asset in json.loads(export)["assets"]}
+
+
+def exported(pseudonym: str) -> tuple[dict[str, dict], str]:
+    request, _ = requests.submit(RequestKind.ACCESS, pseudonym, "test")
+    done = requests.process(request.request_id)
+    assert done.status is RequestStatus.COMPLETED, done.unfinished
+    document, _ = requests.export_of(request.request_id)
+    return assets_of(document), document.decode()
+
+
+def test_the_export_lists_every_asset_with_what_it_holds_in_clear(people) -> None:
+    assets, text = exported(people.leaver)
+
+    assert set(assets) == {contract.key for contract in registry.load().contracts}
+    assert assets["platform/vault"]["rows"] == [
+        {"field": "email", "value": "quilla.zephyrine@example.org"},
+        {"field": "name", "value": "Quilla Zephyrine"},
+    ]
+    assert assets["shop/orders"]["rows"][0]["order_id"] == "o0"
+    assert assets["staging/stg_orders"]["rows"] == [{"order_id": "o0"}]
+    assert assets["lake/interactions"]["held"] == 50
+    assert assets["platform/event_stream"]["held"] == 5
+    profile = assets["features/subject_profile"]["rows"][0]["values"]
+    assert profile["top_brands"] == ["Loom"]
+    assert profile["mean_price"] == 40.0
+    assert assets["models/lightfm"]["rows"][0]["subject_vectors.npy"] == [1.0, 2.0]
+    session = assets["platform/session_items"]["rows"][0]["value"]
+    assert session == ["page_view\tP2", "click\tP1"]
+    assert assets["shop/products"]["reason"] == "The catalogue describes products."
+    assert assets["shop/orders"]["legal_basis"] == "consent"
+    assert people.leaver not in text
+
+
+def test_the_export_holds_nothing_of_anybody_else(people) -> None:
+    _, text = exported(people.leaver)
+    for foreign in (people.stayer, "Odo", "odo@example.org", '"o1"', '"f1"', "[3.0,4.0]"):
+        assert foreign not in text
+
+
+def test_an_export_is_encrypted_at_rest(people, servers: PlatformSettings) -> None:
+    exported(people.leaver)
+    with connect(Role.PRIVACY) as connection:
+        stored = connection.execute("select ciphertext from requests.exports").fetchone()
+    assert b"Quilla" not in bytes(stored[0])
+
+
+def test_an_export_expires_and_is_deleted(people) -> None:
+    request, _ = requests.submit(RequestKind.ACCESS, people.leaver, "test")
+    requests.process(request.request_id)
+    with connect(Role.PRIVACY) as connection:
+        connection.execute("update requests.exports set expires = now()")
+
+    with pytest.raises(ExportUnavailableError, match="expired"):
+        requests.export_of(request.request_id)
+    requests.process_open()
+    with connect(Role.PRIVACY) as connection:
+        assert connection.execute("select count(*) from requests.exports").fetchone() == (0,)
+
+
+def test_somebody_unknown_gets_an_answer_of_the_same_form(people) -> None:
+    assets, _ = exported("0" * 32)
+    assert set(assets) == {contract.key for contract in registry.load().contracts}
+    held = {key for key, asset in assets.items() if asset["held"]}
+    assert held == {"platform/privacy_requests"}  # this very request
+
+
+def test_an_erasure_takes_earlier_exports_and_open_access_requests_along(people) -> None:
+    exported(people.leaver)
+    waiting, _ = requests.create(RequestKind.ACCESS, people.leaver, "test")
+    erasure, _ = requests.submit(RequestKind.ERASURE, people.leaver, "test")
+
+    assert requests.process(erasure.request_id).unfinished == ()
+
+    assert requests.get(waiting.request_id).status is RequestStatus.CANCELLED
+    with connect(Role.PRIVACY) as connection:
+        assert connection.execute("select count(*) from requests.exports").fetchone() == (0,)
+
+
+def test_an_asset_that_does_not_answer_leaves_the_export_undone(
+    people, servers: PlatformSettings
+) -> None:
+    with connect(Role.DBT) as connection:
+        connection.execute("drop view staging.stg_orders")
+        connection.execute("create view staging.stg_orders as select order_id from shop.orders")
+    try:
+        request, _ = requests.submit(RequestKind.ACCESS, people.leaver, "test")
+        tried = requests.process(request.request_id)
+        assert tried.status is RequestStatus.INCOMPLETE
+        assert any("staging/stg_orders" in reason for reason in tried.unfinished)
+        with pytest.raises(ExportUnavailableError, match="incomplete"):
+            requests.export_of(request.request_id)
+    finally:
+        with connect(Role.DBT) as connection:
+            connection.execute("drop view staging.stg_orders")
