@@ -14,7 +14,7 @@ from recommenders.recommender import Ranked, UnknownItemError, ranked
 __all__ = ["FactorModel", "unit_rows"]
 
 _SUBJECTS = pl.Schema(
-    {"pseudonym": pl.String, "purchased": pl.List(pl.String), "recent": pl.List(pl.String)}
+    {"pseudonym": pl.String(), "purchased": pl.List(pl.String), "recent": pl.List(pl.String)}
 )
 
 

@@ -21,13 +21,13 @@ _OWNER = "team:recommendations"
 _KEPT = Retention(days=30)
 
 
-def _aggregate(name: str, purpose: Purpose, description: str) -> AssetContract:
+def _aggregate(name: str, description: str, *purposes: Purpose) -> AssetContract:
     return AssetContract(
         key=f"models/{name}",
         owner=_OWNER,
         description=description,
         category=Category.AGGREGATE,
-        purposes=(purpose,),
+        purposes=purposes,
         legal_basis=LegalBasis.CONSENT,
         retention=_KEPT,
         store=Artifacts(path=name),
@@ -36,19 +36,20 @@ def _aggregate(name: str, purpose: Purpose, description: str) -> AssetContract:
 
 POPULARITY = _aggregate(
     "popularity",
-    Purpose.ANALYTICS,
     "One score per product: everybody's interest, halved every 14 days. Ranks for those who refuse personalisation.",
+    Purpose.ANALYTICS,
 )
 TRENDING = _aggregate(
     "trending",
-    Purpose.ANALYTICS,
     "One score per product: how far its last seven days stand out against its last 28.",
+    Purpose.ANALYTICS,
 )
 EVALUATION = _aggregate(
     "evaluation",
-    Purpose.MODEL_TRAINING,
     "Recall@20, NDCG@20 and coverage of every model on the held-out last week, trained on what was before it, and the "
     "parameters chosen on the week before that.",
+    Purpose.MODEL_TRAINING,
+    Purpose.PERSONALISATION,
 )
 LIGHTFM = AssetContract(
     key="models/lightfm",
@@ -66,8 +67,9 @@ LIGHTFM = AssetContract(
 )
 ITEM_INDEX = _aggregate(
     "item_index",
-    Purpose.MODEL_TRAINING,
     "The products' vectors in a Faiss index, for similar items and candidates, with the catalogue and its stock.",
+    Purpose.MODEL_TRAINING,
+    Purpose.PERSONALISATION,
 )
 RANKER = no_personal_data(
     "serving/ranker",

@@ -37,7 +37,7 @@ BEATS_POPULARITY = dg.AssetCheckSpec(
     deps=["lake/interactions", "lake/products"],
     check_specs=[BEATS_POPULARITY],
 )
-def evaluation() -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the generic
+def evaluation() -> dg.MaterializeResult[None]:
     """Train every model on what lies before the last seven days of data, and ask them about those days."""
     provenance: dict[str, Any] = {
         "data_versions": data_versions("interactions", "products"),

@@ -28,7 +28,7 @@ ANSWERS = dg.AssetCheckSpec(
     deps=[f"models/{name}" for name in (*_MODELS, "evaluation")],
     check_specs=[ANSWERS],
 )
-def ranker() -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the generic
+def ranker() -> dg.MaterializeResult[None]:
     """Publish the newest version of each model, then load and ask them as the API does."""
     live = publish_live({name: latest_version(name) for name in _MODELS})
     loaded = Ranker.load()
