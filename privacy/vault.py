@@ -67,8 +67,15 @@ class Vault:
         return [found.get(text) if text else None for text in raw]
 
     def lookup(self, kind: str, identifier: str) -> str | None:
-        """The pseudonym of one identifier, None where it is unknown."""
-        return self.resolve(kind, [identifier], create=False)[0]
+        """The pseudonym of one identifier, None where it is unknown: one indexed read."""
+        if not normalise(kind, identifier):
+            return None
+        with self._connect() as connection:
+            row = connection.execute(
+                "select pseudonym from vault.identifiers where lookup = any(%s)",
+                [list(self.lookups(kind, [identifier])[0])],
+            ).fetchone()
+        return None if row is None else str(row[0])
 
     def lookups(self, kind: str, identifiers: Sequence[str]) -> list[tuple[bytes, ...]]:
         """The keyed hashes under which each identifier may be found, one per version of the lookup key."""

@@ -19,7 +19,7 @@ from privacy.pseudonymise import Pseudonymiser
 
 __all__ = ["asset_key", "ingest"]
 
-_BATCH_ROWS = {"interactions": 100_000, "feedback": 10_000, "quiz_answers": 20_000}
+_BATCH_ROWS = {"interactions": 100_000, "feedback": 20_000, "quiz_answers": 20_000}
 _DEFAULT_BATCH_ROWS = 50_000
 _CONSENT_COLUMNS = (
     "pseudonym",
