@@ -13,7 +13,7 @@ from typing import Any
 from privacy import request_steps, tombstones
 from privacy.contracts import AssetContract
 from privacy.database import Role, connect
-from privacy.file_search import search_files
+from privacy.file_search import needles_of, search_files
 from privacy.registry import Registry
 from privacy.request_steps import Subject
 from privacy.settings import platform_settings
@@ -157,7 +157,7 @@ def _purge_postgres(
 def _tables_with_bytes(pseudonyms: Sequence[str]) -> set[tuple[str, str]]:
     """Tables in whose files (embedded server only) the pseudonyms' bytes are still found: rows dead before the erasure."""
     data = platform_settings().home / "postgres"
-    nodes = {_file_node(path) for path in search_files(data, pseudonyms).holding}
+    nodes = {_file_node(path) for path in search_files(data, needles_of(pseudonyms)).holding}
     with connect(Role.PRIVACY) as connection:
         rows = connection.execute(
             "select n.nspname, coalesce(owner.relname, c.relname) "
@@ -188,10 +188,10 @@ def _verify(contract: AssetContract) -> Callable[[Sequence[str]], Mapping[str, i
 
 
 def _searched(
-    search: Callable[[Sequence[str]], Verification],
+    search: Callable[[Sequence[bytes]], Verification],
 ) -> Callable[[Sequence[str]], Mapping[str, Any]]:
     def action(pseudonyms: Sequence[str]) -> Mapping[str, int]:
-        result = search(pseudonyms)
+        result = search(needles_of(pseudonyms))
         if result.findings:
             shown = "; ".join(str(finding) for finding in result.findings[:5])
             raise StoreError(f"still found in {len(result.findings)} places: {shown}")

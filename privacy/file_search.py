@@ -1,4 +1,4 @@
-"""Searches the bytes of files for pseudonyms: raw, inside gzip, and inside the compressed pages of Parquet."""
+"""Searches the bytes of files: raw, inside gzip, and inside the compressed pages of Parquet."""
 
 import gzip
 import re
@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 __all__ = ["FileSearch", "needles_of", "search_files"]
 
 _CHUNK = 8 * 1024 * 1024
-_FEW = 16
+_FEW = 64
+_PSEUDONYM = re.compile(rb"[0-9a-f]{32}")
 
 
 @dataclass
@@ -23,7 +24,7 @@ class FileSearch:
     Attributes
     ----------
     searched: number of files read.
-    holding: path to the number of occurrences, for files that hold any of the pseudonyms.
+    holding: path to the number of occurrences, for files that hold any of what is searched for.
     unreadable: files that exist and could not be read.
     """
 
@@ -37,9 +38,12 @@ def needles_of(pseudonyms: Sequence[str]) -> list[bytes]:
     return [spelling for name in pseudonyms for spelling in (name.encode(), bytes.fromhex(name))]
 
 
-def search_files(folder: Path, pseudonyms: Sequence[str]) -> FileSearch:
-    """Read every file under `folder`; files that vanish meanwhile are left out."""
-    result, count = FileSearch(), _counter(pseudonyms)
+def search_files(folder: Path, needles: Sequence[bytes]) -> FileSearch:
+    """Look for `needles` in every file under `folder`; files that vanish meanwhile are left out.
+
+    Of more than 64 needles, only those that are pseudonyms (32 hexadecimal digits) are looked for.
+    """
+    result, count = FileSearch(), _counter(needles)
     for path in _files(folder):
         try:
             found = sum(count(chunk) for chunk in _contents(path, count.overlap))
@@ -71,8 +75,8 @@ class _Digits:
     _RUN = re.compile(rb"[0-9a-f]{32,}")
     overlap = 31
 
-    def __init__(self, pseudonyms: Sequence[str]) -> None:
-        self._wanted = {name.encode() for name in pseudonyms}
+    def __init__(self, needles: Sequence[bytes]) -> None:
+        self._wanted = {needle for needle in needles if _PSEUDONYM.fullmatch(needle)}
 
     def __call__(self, data: bytes) -> int:
         return sum(
@@ -82,9 +86,8 @@ class _Digits:
         )
 
 
-def _counter(pseudonyms: Sequence[str]) -> _Needles | _Digits:
-    few = len(pseudonyms) <= _FEW
-    return _Needles(needles_of(pseudonyms)) if few else _Digits(pseudonyms)
+def _counter(needles: Sequence[bytes]) -> _Needles | _Digits:
+    return _Needles(needles) if len(needles) <= _FEW else _Digits(needles)
 
 
 def _files(folder: Path) -> Iterator[Path]:

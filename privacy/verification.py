@@ -4,6 +4,7 @@ The handlers ask each registered store. Then everything is searched that exists:
 Redis with its value, every byte of every file of the platform's state. A place that cannot be searched counts as a finding.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +34,7 @@ __all__ = [
 # Written by the migrations' tool, which owns it: one row with the schema's revision.
 _REVISIONS = ("public", "alembic_version")
 _SUBJECT_COLUMN = "pseudonym"
+_LIKE_SPECIAL = re.compile(r"[\\%_]")
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def verify(pseudonyms: Sequence[str], registry: Registry) -> Verification:
         result.findings += [Finding(contract.key, left)] if left else []
     result.add(unregistered(registry))
     for search in (search_postgres, search_redis, search_state):
-        result.add(search(pseudonyms))
+        result.add(search(needles_of(pseudonyms)))
     return result
 
 
@@ -107,10 +109,10 @@ def _subject_paths() -> list[str]:
     ]
 
 
-def search_postgres(pseudonyms: Sequence[str]) -> Verification:
-    """Search each row of each table of every schema, as text and as bytes, compressed values included."""
+def search_postgres(needles: Sequence[bytes]) -> Verification:
+    """Search each row of each table of every schema, text and bytes, compressed values included."""
     result = Verification()
-    patterns = [f"%{text}%" for name in pseudonyms for text in (name, name.encode().hex())]
+    patterns = [f"%{text}%" for needle in needles for text in _spellings(needle)]
     for role in (Role.PRIVACY, Role.FEAST, Role.DAGSTER):
         with connect(role) as connection:
             for schema, table in _readable(connection, role):
@@ -122,6 +124,14 @@ def search_postgres(pseudonyms: Sequence[str]) -> Verification:
         for schema, table in _unreadable()
     ]
     return result
+
+
+def _spellings(needle: bytes) -> list[str]:
+    """How a row shows `needle` as text: as it is, where it is text, and as the hexadecimal digits of a bytea."""
+    text = needle.decode("utf-8", "ignore")
+    readable = text.isprintable() and text.encode() == needle
+    literal = [_LIKE_SPECIAL.sub(r"\\\g<0>", text)] if readable else []
+    return [*literal, needle.hex()]
 
 
 _TABLES = """
@@ -160,9 +170,9 @@ def _rows_like(
     return int(row[0]) if row else 0
 
 
-def search_redis(pseudonyms: Sequence[str]) -> Verification:
+def search_redis(needles: Sequence[bytes]) -> Verification:
     """Search the name and the value of every key."""
-    result, needles, found = Verification(), needles_of(pseudonyms), 0
+    result, found = Verification(), 0
     with redis_client() as client:
         for key in client.scan_iter(count=5_000):
             result.searched += 1
@@ -183,10 +193,10 @@ def _holds(value: Any, needles: Sequence[bytes]) -> bool:
             return False
 
 
-def search_state(pseudonyms: Sequence[str]) -> Verification:
+def search_state(needles: Sequence[bytes]) -> Verification:
     """Search the bytes of every file of the platform's state: databases, logs, lake, models, anything."""
     home = platform_settings().home
-    found = search_files(home, pseudonyms)
+    found = search_files(home, needles)
     findings = [
         Finding(f"file {path.relative_to(home)}", count) for path, count in found.holding.items()
     ]

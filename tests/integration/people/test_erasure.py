@@ -11,7 +11,7 @@ import redis
 
 from privacy import lake, registry, requests, tombstones
 from privacy.database import Role, admin_url, connect
-from privacy.file_search import search_files
+from privacy.file_search import needles_of, search_files
 from privacy.requests import RequestKind, RequestStatus
 from privacy.settings import PlatformSettings
 from privacy.stores import handler_for
@@ -36,7 +36,7 @@ def test_an_erasure_leaves_no_byte_of_the_pseudonym_and_nobody_else_loses_anythi
     held = counts(people.leaver)
     empty = {"platform/exports", "platform/privacy_requests", "platform/temporary_files"}
     assert {key for key, count in held.items() if not count} <= empty | {"platform/objections"}
-    assert search_files(servers.home, [people.leaver]).holding
+    assert search_files(servers.home, needles_of([people.leaver])).holding
 
     request, new = requests.submit(RequestKind.ERASURE, people.leaver, "test")
     assert new
@@ -45,7 +45,7 @@ def test_an_erasure_leaves_no_byte_of_the_pseudonym_and_nobody_else_loses_anythi
     assert done.unfinished == ()
     assert done.status is RequestStatus.COMPLETED
     assert not any(counts(people.leaver).values())
-    assert search_files(servers.home, [people.leaver]).holding == {}
+    assert search_files(servers.home, needles_of([people.leaver])).holding == {}
     assert verify([people.leaver], registry.load()).findings == []
     assert counts(people.stayer) == before
     assert Vault().reveal(people.stayer)["name"] == "Odo Brandt"
@@ -106,7 +106,7 @@ def test_one_failing_store_leaves_the_request_incomplete_and_named(
     assert again.unfinished == ()
     assert again.status is RequestStatus.COMPLETED
     assert again.attempts == 2
-    assert search_files(servers.home, [people.leaver]).holding == {}
+    assert search_files(servers.home, needles_of([people.leaver])).holding == {}
 
 
 def test_a_crash_between_steps_is_resumed_where_it_stopped(
@@ -132,7 +132,7 @@ def test_a_crash_between_steps_is_resumed_where_it_stopped(
     assert done.status is RequestStatus.COMPLETED
     erased = {step.asset_key: step.affected for step in done.steps() if step.step == "erase"}
     assert erased["lake/interactions"] == 50
-    assert search_files(servers.home, [people.leaver]).holding == {}
+    assert search_files(servers.home, needles_of([people.leaver])).holding == {}
 
 
 def test_bytes_of_rows_that_died_before_the_erasure_go_too(
@@ -145,7 +145,7 @@ def test_bytes_of_rows_that_died_before_the_erasure_go_too(
     done = requests.process(request.request_id)
 
     assert done.unfinished == ()
-    assert search_files(servers.home, [people.leaver]).holding == {}
+    assert search_files(servers.home, needles_of([people.leaver])).holding == {}
 
 
 def test_a_copy_that_no_contract_tells_of_keeps_the_request_incomplete(people) -> None:
