@@ -122,7 +122,6 @@ _OWN: dict[str, tuple[Rule, ...]] = {
         _between("cost", 0, None, "is not negative"),
         _between("sustainability_rating", 0, 5, "lies from 0 to 5"),
         _CURRENCY,
-        _plausible(_known("name"), 0.95),
     ),
     "inventory": (_between("quantity", 0, None, "is not negative"),),
     "orders": (_CURRENCY,),
