@@ -21,8 +21,10 @@ from privacy.contracts import (
 PROJECT: str = selvedge.name
 CONTRACT_TAG = "contract"
 OWNER = "team:recommendations"
-# Snapshots are weekly: five weeks bridge a missed run and still keep a stale profile out of a ranking.
-FRESH = timedelta(days=35)
+# How long values stay online that nobody refreshed: five weeks bridge missed runs, and a stale profile ranks nothing.
+ONLINE = Retention(days=35)
+# A snapshot holds until the next one: the lake stores none where only time passed.
+UNTIL_REPLACED = timedelta(0)
 
 
 def _store(view: str, entity: str) -> FeastOnlineStore:
@@ -37,7 +39,7 @@ subject_profile_contract = AssetContract(
     category=Category.PSEUDONYMOUS,
     purposes=(Purpose.PERSONALISATION,),
     legal_basis=LegalBasis.CONSENT,
-    retention=Retention(days=FRESH.days),
+    retention=ONLINE,
     store=_store("subject_profile", "subject"),
     subject="pseudonym",
     withhold=Withhold(at="materialisation", within=timedelta(hours=24)),
@@ -48,9 +50,9 @@ product_popularity_contract = AssetContract(
     owner=OWNER,
     description="How often each product is viewed, put into carts and bought, with decay and trend.",
     category=Category.AGGREGATE,
-    purposes=(Purpose.ANALYTICS,),
+    purposes=(Purpose.ANALYTICS, Purpose.PERSONALISATION, Purpose.MODEL_TRAINING),
     legal_basis=LegalBasis.CONSENT,
-    retention=Retention(days=FRESH.days),
+    retention=ONLINE,
     store=_store("product_popularity", "product"),
 )
 
@@ -65,7 +67,7 @@ product_attributes_contract = no_personal_data(
 subject_profile = FeatureView(
     name="subject_profile",
     entities=[subject],
-    ttl=FRESH,
+    ttl=UNTIL_REPLACED,
     schema=[
         Field(name="pseudonym", dtype=String),
         Field(name="interactions_30d", dtype=Int64, description="Interactions in 30 days"),
@@ -91,7 +93,7 @@ subject_profile = FeatureView(
 product_popularity = FeatureView(
     name="product_popularity",
     entities=[product],
-    ttl=FRESH,
+    ttl=UNTIL_REPLACED,
     schema=[
         Field(name="product_id", dtype=String),
         Field(name="product_views_7d", dtype=Int64, description="Page views in 7 days"),
@@ -110,7 +112,7 @@ product_popularity = FeatureView(
 product_attributes = FeatureView(
     name="product_attributes",
     entities=[product],
-    ttl=timedelta(0),  # an attribute holds until it is replaced
+    ttl=UNTIL_REPLACED,
     schema=[
         Field(name="product_id", dtype=String),
         Field(name="brand", dtype=String),

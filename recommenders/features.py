@@ -5,7 +5,7 @@ Item features are read in bulk and kept in process (`product_features`); `recomm
 
 import warnings
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from string import Template
 
@@ -24,6 +24,7 @@ from feature_repo import definitions, views
 from privacy import lake
 from privacy.database import Role, redis_url, role_url
 from privacy.settings import PROJECT_ROOT
+from recommenders.consented_online_store import contract_of
 from recommenders.lake_offline_store import LakeOfflineStore
 from recommenders.online_profile import (
     PROFILE_FIELDS,
@@ -151,11 +152,12 @@ def _apply(store: FeatureStore, changes: Sequence[FeastObjectDiff]) -> None:
 
 
 def latest(view: FeatureView) -> pa.Table:
-    """The newest row of each entity of `view` from the offline store, leaving out those older than the view's TTL.
+    """The newest row of each entity of `view` from the offline store, within the retention of the view's contract.
 
     Age is counted from the newest row of the view, not from today: a source may end years ago. Columns: the join
     keys, the features, `event_timestamp` and `created`. Raises LakeError where the Delta table does not exist.
     """
+    retention = contract_of(view).retention
     source = view.batch_source
     lake.open_table(source.path)
     original = {feature: column for column, feature in source.field_mapping.items()}
@@ -171,10 +173,11 @@ def latest(view: FeatureView) -> pa.Table:
         end_date=datetime(9999, 1, 1, tzinfo=UTC),
     ).to_arrow()
     rows = rows.rename_columns([source.field_mapping.get(n, n) for n in rows.column_names])
-    if not view.ttl or not rows.num_rows:
+    if retention is None or not rows.num_rows:
         return rows
     times = rows[source.timestamp_field]
-    return rows.filter(pc.greater_equal(times, pc.subtract(pc.max(times), pa.scalar(view.ttl))))
+    oldest = pc.max(times).as_py() - timedelta(days=retention.days)
+    return rows.filter(pc.greater_equal(times, pa.scalar(oldest, times.type)))
 
 
 def product_features() -> pd.DataFrame:

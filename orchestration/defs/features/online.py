@@ -32,7 +32,7 @@ def _online_asset(view: FeatureView, source: str) -> dg.AssetsDefinition:
         columns=_columns(view),
         check_specs=[check],
     )
-    def materialised() -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def materialised() -> dg.MaterializeResult[None]:
         counts = materialise(view)
         return dg.MaterializeResult(
             metadata={"dagster/row_count": counts.online, **asdict(counts)},

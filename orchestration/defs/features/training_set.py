@@ -32,7 +32,7 @@ CHECK = dg.AssetCheckSpec(
     ],
     check_specs=[CHECK],
 )
-def training_set() -> dg.MaterializeResult:  # type: ignore[type-arg]
+def training_set() -> dg.MaterializeResult[None]:
     """Retrieve the features of `training_v1` for the interaction matrix and replace the Delta table."""
     rows = retrieve_training_set()
     version = lake.replace(TRAINING_SET, rows)
