@@ -18,7 +18,11 @@ from orchestration.servers import platform
 from orchestration.servers.materialisation import RunFailedError
 from orchestration.servers.process import ServerError, read_record
 from orchestration.settings import OrchestrationSettings, orchestration_settings
+from orchestration.sources.batch import SourceError
+from orchestration.warehouse_project import WarehouseProjectError
+from privacy.contracts import ContractError
 from privacy.database import DatabaseUnavailableError
+from privacy.keys import KeyProviderError
 from privacy.settings import PROJECT_ROOT, Environment, platform_settings
 
 app = typer.Typer(
@@ -212,6 +216,8 @@ def quality(source: SourceOption = None, path: PathOption = None) -> None:
     """Check data quality: of the stored tables, or of a source before it is ingested."""
     from orchestration.quality.run import run_suites
 
+    if path is not None and source is None:
+        raise typer.BadParameter("a path needs a source: say which with --source")
     report = run_suites(source, path)
     console.print(report.table())
     if not report.success:
@@ -263,16 +269,24 @@ def test(context: typer.Context) -> None:
     raise typer.Exit(subprocess.run(command, cwd=PROJECT_ROOT, check=False).returncode)
 
 
+# What a person can mend: shown as one sentence, never as a traceback.
+EXPECTED = (
+    ContractError,
+    DatabaseUnavailableError,
+    KeyProviderError,
+    RunFailedError,
+    ServerError,
+    SourceError,
+    WarehouseProjectError,
+    platform_demo.DemoError,
+)
+
+
 def main() -> None:
     """Run the command line; expected failures end with one sentence and status 1."""
     try:
         app(prog_name="selvedge")
-    except (
-        DatabaseUnavailableError,
-        RunFailedError,
-        ServerError,
-        platform_demo.DemoError,
-    ) as error:
+    except EXPECTED as error:
         fail(str(error))
         sys.exit(1)
 

@@ -124,47 +124,58 @@ def start(
     `user` is the (uid, gid) to run as. Raises ServerError when the process ends or is not ready within `timeout` seconds.
     """
     log = settings.logs_dir / f"{name}.log"
+    process = _spawn(settings, command, log, env or {}, user)
+    created = psutil.Process(process.pid).create_time()
+    record = ServerRecord(name, process.pid, created, port, address, url, version, str(log))
+    write_private(_record_path(settings, name), json.dumps(asdict(record)))
+
+    def up() -> bool:
+        # Whoever else listens on the port must not pass for this server.
+        return (port == 0 or _listens(process.pid, port)) and ready()
+
+    wait_until(lambda: up() or process.poll() is not None, timeout)
+    status = process.poll()
+    if status is not None or not up():
+        stop(settings, name)
+        ended = "is not ready" if status is None else f"ended with status {status}"
+        raise ServerError(f"{name} {ended} after start. Its log {log} ends:\n{log_tail(log)}")
+    return record
+
+
+def _spawn(
+    settings: PlatformSettings,
+    command: Sequence[str],
+    log: Path,
+    env: Mapping[str, str],
+    user: tuple[int, int] | None,
+) -> subprocess.Popen[bytes]:
     for folder in (settings.logs_dir, settings.run_dir):
         folder.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             list(command),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **(env or {})},
+            env={**os.environ, **env},
             start_new_session=True,
             user=user[0] if user else None,
             group=user[1] if user else None,
             extra_groups=[] if user else None,
         )
-    record = ServerRecord(
-        name,
-        process.pid,
-        psutil.Process(process.pid).create_time(),
-        port,
-        address,
-        url,
-        version,
-        str(log),
-    )
-    _write_record(settings, record)
-    if (
-        not wait_until(lambda: ready() or process.poll() is not None, timeout)
-        or process.poll() is not None
-    ):
-        ended = (
-            f"ended with status {process.returncode}"
-            if process.poll() is not None
-            else "is not ready"
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Whether the process or one of its children listens on `port`."""
+    try:
+        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+        return any(
+            connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+            for process in family
+            for connection in process.net_connections("tcp")
         )
-        stop(settings, name)
-        raise ServerError(f"{name} {ended} after start. Its log {log} ends:\n{log_tail(log)}")
-    return record
-
-
-def _write_record(settings: PlatformSettings, record: ServerRecord) -> None:
-    write_private(_record_path(settings, record.name), json.dumps(asdict(record)))
+    except psutil.NoSuchProcess:
+        return False
 
 
 def wait_until(condition: Callable[[], bool], timeout: float, interval: float = 0.05) -> bool:
