@@ -141,9 +141,9 @@ def down() -> None:
 
 
 def _keys() -> dict[str, str]:
-    from serving.auth import Scope, api_key
+    from serving.auth import api_keys
 
-    return {scope.value: api_key(scope) for scope in Scope}
+    return {scope.value: key for scope, key in api_keys().items()}
 
 
 @app.command(epilog=_epilog("status --json"))
