@@ -121,6 +121,17 @@ function requestFrom(path, method, operation, form) {
   return [address, { method: method.toUpperCase(), headers, body: body?.value, cache: "no-store" }];
 }
 
+// A new reference goes into every form that asks for one and has none yet.
+function passOn(reference) {
+  if (!reference) return;
+  for (const input of document.querySelectorAll('[data-name="Selvedge-Subject"], [data-name="subject_ref"]')) {
+    if (!input.value || input.dataset.passedOn) {
+      input.value = reference;
+      input.dataset.passedOn = "1";
+    }
+  }
+}
+
 async function send(path, method, operation, form, answer) {
   const [address, request] = requestFrom(path, method, operation, form);
   const started = performance.now();
@@ -129,6 +140,7 @@ async function send(path, method, operation, form, answer) {
     const text = await response.text();
     const milliseconds = (performance.now() - started).toFixed(1);
     const isJson = (response.headers.get("content-type") || "").includes("json");
+    if (response.ok && isJson && text) passOn(JSON.parse(text).subject_ref ?? "");
     answer.replaceChildren(
       element("p", {}, element("code", {}, `${request.method} ${address}`)),
       element("p", {}, element("strong", {}, `${response.status} ${response.statusText}`), ` in ${milliseconds} ms`),
@@ -159,7 +171,9 @@ function tryIt(path, method, operation, parameters, body) {
     ...parameters.flatMap((parameter) => field(operation, parameter)));
   if (body) {
     const id = `${operation.operationId}-body`;
-    const example = pretty(firstExample(body) ?? {});
+    // An example's events happen now: older ones are refused.
+    const example = pretty(firstExample(body) ?? {})
+      .replace(/("event_timestamp": )"[^"]*"/g, `$1"${new Date().toISOString()}"`);
     const area = element("textarea", { id, rows: String(Math.min(20, example.split("\n").length + 1)), spellcheck: "false" });
     area.value = example;
     form.append(element("label", { for: id }, "Body (JSON)"), area);
