@@ -46,9 +46,9 @@ def product_popularity(interactions: DataFrame, clock: datetime) -> DataFrame:
     `popularity` sums the weights of events (`EVENT_WEIGHTS`), each halved every 14 days, not below 0; a shop that knows
     purchases alone is ranked by them. `trend` is the weight per day of 7 days against that of 28, 1 where nothing changes.
     """
-    events = _events(interactions, clock).cache()
+    events = _events(interactions, clock).repartition("product_id").cache()
     now = events.select("product_id").distinct().withColumn("snapshot", F.lit(0))
-    due = due_snapshots(events, "product_id", WEEKS_AFTER).unionByName(now)
+    due = due_snapshots(events, "product_id", WEEKS_AFTER).unionByName(now).cache()
     popular = as_of_snapshots(due, _decayed(events), "product_id")
     counted = popular.join(_windows(events, due), ["product_id", "snapshot"], "left")
     counts = ["views_7d", "carts_7d", "purchases_7d", "purchases_30d", "_week", "_month"]

@@ -63,10 +63,10 @@ def subject_profiles(
     products: product_id with category, brand, price and sustainability_rating (null where unknown).
     clock: time of snapshot 0, see `snapshots.data_clock`.
     """
-    latest = _events(current, products, clock).cache()
+    latest = _events(current, products, clock)
     now = latest.select("pseudonym").distinct().withColumn("snapshot", F.lit(0))
-    past = _events(trainable, products, clock).cache()
-    then = due_snapshots(past, "pseudonym", WEEKS_AFTER)
+    past = _events(trainable, products, clock)
+    then = due_snapshots(past, "pseudonym", WEEKS_AFTER).cache()
     profiles = _profiles(latest, now).unionByName(_profiles(past, then))
     return profiles.select(
         "*",
@@ -76,7 +76,10 @@ def subject_profiles(
 
 
 def _events(interactions: DataFrame, products: DataFrame, clock: datetime) -> DataFrame:
-    """Interactions on the grid with their products' attributes; what was only shown is no interaction."""
+    """Interactions on the grid with their products' attributes, cached; what was only shown is no interaction.
+
+    All of a subject's events lie in one partition, and whatever follows is per subject, so nothing is shuffled again.
+    """
     attributes = products.select(
         "product_id", "category", "brand", "price", F.col("sustainability_rating").alias("rating")
     )
@@ -86,6 +89,8 @@ def _events(interactions: DataFrame, products: DataFrame, clock: datetime) -> Da
         .select("pseudonym", "product_id", "event_type", "size", "age_us", "week", "weight")
         .withColumn("decayed", F.col("weight") * decay(PROFILE_HALF_LIFE))
         .join(F.broadcast(attributes), "product_id", "left")
+        .repartition("pseudonym")
+        .cache()
     )
 
 
@@ -95,8 +100,7 @@ def _profiles(events: DataFrame, due: DataFrame) -> DataFrame:
     profiles = as_of_snapshots(due, _states(events), "pseudonym").join(
         _counts(events, due), keys, "left"
     )
-    for attribute in TOP:
-        profiles = profiles.join(_top(events, due, attribute), keys, "left")
+    profiles = profiles.join(_top(events, due), keys, "left")
     none_known = {
         name: F.coalesce(name, F.array().cast(f"array<{kind}>"))
         for attribute, column in COLUMNS.items()
@@ -180,37 +184,41 @@ def _counts(events: DataFrame, due: DataFrame) -> DataFrame:
     return counts.join(due, ["pseudonym", "snapshot"], "left_semi")
 
 
-def _top(events: DataFrame, due: DataFrame, attribute: str) -> DataFrame:
-    """The best values of `attribute` as of each snapshot, each with its share of all positive interest (sum 1).
+def _top(events: DataFrame, due: DataFrame) -> DataFrame:
+    """The best categories, brands and sizes as of each snapshot, each with its share of its kind's positive interest.
 
-    Both sides of the share fade alike, so the decay as of snapshot 0 serves every snapshot.
+    Both sides of a share fade alike, so the decay as of snapshot 0 serves every snapshot.
     """
+    kinds = [F.struct(F.lit(kind).alias("kind"), F.col(kind).alias("value")) for kind in TOP]
     weekly = (
-        events.filter(F.col(attribute).isNotNull() & (F.col("weight") != 0))
-        .groupBy("pseudonym", attribute, "week")
+        events.filter(F.col("weight") != 0)
+        .select("pseudonym", "week", "decayed", F.inline(F.array(*kinds)))
+        .filter(F.col("value").isNotNull())
+        .groupBy("pseudonym", "kind", "value", "week")
         .agg(F.sum("decayed").alias("decayed"))
     )
     so_far = (
-        Window.partitionBy("pseudonym", attribute)
+        Window.partitionBy("pseudonym", "kind", "value")
         .orderBy(F.col("week").desc())
         .rowsBetween(Window.unboundedPreceding, 0)
     )
     states = weekly.withColumn("score", F.sum("decayed").over(so_far)).drop("decayed")
-    scored = as_of_snapshots(due, states, "pseudonym", attribute).filter(F.col("score") > 0)
-    best = F.slice(
-        F.sort_array(F.collect_list(F.struct((-F.col("score")).alias("low"), attribute))),
-        1,
-        TOP[attribute],
-    )
+    scored = as_of_snapshots(due, states, "pseudonym", "kind", "value").filter(F.col("score") > 0)
+    best = scored.groupBy("pseudonym", "snapshot").agg(*map(_ranked, TOP))
+    return best.select("pseudonym", "snapshot", *[name for kind in TOP for name in _shares(kind)])
+
+
+def _ranked(kind: str) -> Column:
+    """All values of `kind` with their negated scores, the best first."""
+    entry = F.struct((-F.col("score")).alias("low"), "value")
+    return F.sort_array(F.collect_list(F.when(F.col("kind") == kind, entry))).alias(kind)
+
+
+def _shares(kind: str) -> tuple[Column, Column]:
+    """The first values of `kind`, and each one's share of the sum over all of them."""
+    total = F.aggregate(f"{kind}.low", F.lit(0.0), lambda done, low: done + low)
+    best = F.slice(kind, 1, TOP[kind])
     return (
-        scored.groupBy("pseudonym", "snapshot")
-        .agg(best.alias("best"), F.sum("score").alias("total"))
-        .select(
-            "pseudonym",
-            "snapshot",
-            F.col(f"best.{attribute}").alias(COLUMNS[attribute]),
-            F.transform("best.low", lambda low: -low / F.col("total")).alias(
-                f"top_{attribute}_scores"
-            ),
-        )
+        best["value"].alias(COLUMNS[kind]),
+        F.transform(best["low"], lambda low: low / total).alias(f"top_{kind}_scores"),
     )
