@@ -173,6 +173,8 @@ def status(
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
     else:
         console.print(platform_demo.status_table(settings))
+        for scope, key_of_scope in (_keys() if development else {}).items():
+            console.print(f"API key of scope {scope}: {key_of_scope}")
         for server in servers:
             if server.log_tail:
                 console.print(

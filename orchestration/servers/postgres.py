@@ -5,6 +5,7 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import stat
 import subprocess
 from pathlib import Path
@@ -153,6 +154,8 @@ def start_postgres(settings: PlatformSettings) -> ServerRecord:
         version=_version(binaries),
         ready=lambda: _accepts(url),
         user=user,
+        # Fast shutdown: open sessions are ended rather than waited for.
+        stop_signal=signal.SIGINT,
     )
     _create_database(url)
     return record

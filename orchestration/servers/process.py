@@ -6,10 +6,12 @@ Each running server has a record `.selvedge/run/<name>.json` (mode 0600, for its
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -29,6 +31,9 @@ __all__ = [
     "stop",
     "wait_until",
 ]
+
+
+FEAST_VARIABLES = ("PROMETHEUS_MULTIPROC_DIR", "PROMETHEUS_MULTIPROCESS_DIR")
 
 
 class ServerError(RuntimeError):
@@ -53,6 +58,7 @@ class ServerRecord:
     url: str
     version: str
     log: str
+    stop_signal: int = signal.SIGTERM
     started: float = field(default_factory=time.time)
 
     @property
@@ -117,6 +123,7 @@ def start(
     ready: Callable[[], bool],
     env: Mapping[str, str] | None = None,
     user: tuple[int, int] | None = None,
+    stop_signal: signal.Signals = signal.SIGTERM,
     timeout: float = 60.0,
 ) -> ServerRecord:
     """Start `command` in a session of its own and wait until `ready`.
@@ -126,7 +133,9 @@ def start(
     log = settings.logs_dir / f"{name}.log"
     process = _spawn(settings, command, log, env or {}, user)
     created = psutil.Process(process.pid).create_time()
-    record = ServerRecord(name, process.pid, created, port, address, url, version, str(log))
+    record = ServerRecord(
+        name, process.pid, created, port, address, url, version, str(log), stop_signal
+    )
     write_private(_record_path(settings, name), json.dumps(asdict(record)))
 
     def up() -> bool:
@@ -157,12 +166,17 @@ def _spawn(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **env},
+            env={**_inherited(), **env},
             start_new_session=True,
             user=user[0] if user else None,
             group=user[1] if user else None,
             extra_groups=[] if user else None,
         )
+
+
+def _inherited() -> dict[str, str]:
+    """This process's environment without the metrics folder that importing Feast makes and removes at exit."""
+    return {name: value for name, value in os.environ.items() if name not in FEAST_VARIABLES}
 
 
 def _listens(pid: int, port: int) -> bool:
@@ -195,17 +209,22 @@ def stop(settings: PlatformSettings, name: str, timeout: float = 20.0) -> bool:
         return False
     was_alive = record.alive
     if was_alive:
-        _end_tree(psutil.Process(record.pid), timeout)
+        _end_tree(record, timeout)
     _record_path(settings, name).unlink(missing_ok=True)
     return was_alive
 
 
-def _end_tree(process: psutil.Process, timeout: float) -> None:
+def _end_tree(record: ServerRecord, timeout: float) -> None:
     # Only the parent is asked: Postgres's and granian's children end in order when their parent does.
-    family = [process, *process.children(recursive=True)]
-    process.terminate()
+    try:
+        process = psutil.Process(record.pid)
+        family = [process, *process.children(recursive=True)]
+        process.send_signal(record.stop_signal)
+    except psutil.NoSuchProcess:
+        return
     psutil.wait_procs([process], timeout=timeout)
     _, left = psutil.wait_procs(family, timeout=3)
     for survivor in left:
-        survivor.kill()
+        with suppress(psutil.NoSuchProcess):
+            survivor.kill()
     psutil.wait_procs(left, timeout=3)
