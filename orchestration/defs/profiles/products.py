@@ -29,11 +29,16 @@ SCHEMA = pa.schema(
 
 
 def catalogue() -> pa.Table:
-    """The rows of ``marts.dim_products`` in `SCHEMA`; what is unknown there is null here."""
+    """The rows of ``marts.dim_products`` in `SCHEMA`; what is unknown there is null here.
+
+    `event_timestamp` is the release where it is known: brand, category and the like hold from then on, and point-in-time
+    retrieval must find them for interactions that happened before the stock was last counted.
+    """
     with connect(Role.DBT) as connection, connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(
             "select product_id, name, brand, category, sustainability_rating::float8, price::float8, currency, sizes, "
-            "in_stock_sizes, season_tags, description, released_at, coalesce(event_timestamp, created) as event_timestamp, "
+            "in_stock_sizes, season_tags, description, released_at, "
+            "coalesce(released_at, event_timestamp, created) as event_timestamp, "
             "created from marts.dim_products order by product_id"
         )
         return pa.Table.from_pylist(cursor.fetchall(), schema=SCHEMA)
