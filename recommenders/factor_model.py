@@ -33,6 +33,7 @@ class FactorModel:
     catalogue: the products, in the order of the item arrays.
     item_vectors: float32 (items, components).
     item_biases: float32 (items,), the chosen share of recent popularity included.
+    fallback: float32 (items,), scores for a subject of whom nothing is known: recent popularity, as it is served to them.
     feature_names: subject features (`category=dress`) by row of `feature_vectors`.
     feature_vectors: float32 (features, components).
     subjects: one row per trained subject: `pseudonym`, `purchased` and `recent` (lists of product ids).
@@ -44,6 +45,7 @@ class FactorModel:
     catalogue: Catalogue
     item_vectors: NDArray[np.float32] = field(repr=False)
     item_biases: NDArray[np.float32] = field(repr=False)
+    fallback: NDArray[np.float32] = field(repr=False)
     feature_names: list[str] = field(repr=False)
     feature_vectors: NDArray[np.float32] = field(repr=False)
     subjects: pl.DataFrame = field(repr=False)
@@ -69,6 +71,7 @@ class FactorModel:
             catalogue=catalogue,
             item_vectors=np.zeros((len(catalogue), 1), dtype=np.float32),
             item_biases=np.zeros(len(catalogue), dtype=np.float32),
+            fallback=np.zeros(len(catalogue), dtype=np.float32),
             feature_names=[],
             feature_vectors=np.zeros((0, 1), dtype=np.float32),
             subjects=pl.DataFrame(schema=_SUBJECTS),
@@ -138,17 +141,22 @@ class FactorModel:
         return np.asarray(vector + weight * self.item_vectors[rows].mean(axis=0), dtype=np.float32)
 
     def scores_of(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Shape (n, items) from subject vectors of shape (n, components); a zero vector gives the biases."""
+        """Shape (n, items) from subject vectors of shape (n, components)."""
         return np.asarray(vectors @ self.item_vectors.T + self.item_biases, dtype=np.float32)
 
     def scores(self, pseudonyms: Sequence[str]) -> NDArray[np.float32]:
-        """Shape (subjects, items); subjects that were not in training get the item biases."""
-        vectors = np.zeros((len(pseudonyms), self.item_vectors.shape[1]), dtype=np.float32)
-        for query, pseudonym in enumerate(pseudonyms):
-            vector = self.subject_vector(pseudonym)
-            if vector is not None:
-                vectors[query] = vector
-        return self.scores_of(vectors)
+        """Shape (subjects, items); subjects that were not in training get the fallback."""
+        return self.scores_or_fallback([self.subject_vector(pseudonym) for pseudonym in pseudonyms])
+
+    def scores_or_fallback(
+        self, vectors: Sequence[NDArray[np.float32] | None]
+    ) -> NDArray[np.float32]:
+        """Shape (n, items): `scores_of` each vector, the fallback where it is None."""
+        known = np.array([vector is not None for vector in vectors], dtype=bool)
+        scores = np.tile(self.fallback, (len(vectors), 1))
+        if known.any():
+            scores[known] = self.scores_of(np.stack([v for v in vectors if v is not None]))
+        return scores
 
     def recommend(self, pseudonyms: Sequence[str], limit: int = 20) -> Ranked:
         """The best items that each subject has not bought yet."""

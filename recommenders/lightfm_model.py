@@ -25,7 +25,7 @@ RECENT_ITEMS = 20
 class LightFMParameters(BaseModel):
     """What a training run is made with; the manifest keeps it.
 
-    The defaults were chosen on validation weeks of simulated shops (docs/decisions says how). The three weights are chosen
+    The defaults were chosen on validation weeks of simulated shops (docs/decisions/0003). The three weights are chosen
     anew at each training by `recommenders.tuning`.
     """
 
@@ -124,7 +124,7 @@ class LightFMRecommender:
         return self._model
 
     def scores(self, pseudonyms: Sequence[str]) -> NDArray[np.float32]:
-        """Shape (subjects, items); unknown subjects get the item biases."""
+        """Shape (subjects, items); unknown subjects get recent popularity."""
         return self.model.scores(pseudonyms)
 
     def recommend(self, pseudonyms: Sequence[str], limit: int = 20) -> Ranked:
@@ -182,11 +182,12 @@ def _arrays(
     trained.item_embeddings[: len(touched)][~touched] = 0
     trained.item_biases[: len(touched)][~touched] = 0
     biases = items @ trained.item_biases
-    prior = parameters.popularity_weight * prior_of(data)
+    prior = prior_of(data)
     return FactorModel(
         catalogue=data.catalogue,
         item_vectors=np.asarray(items @ trained.item_embeddings, dtype=np.float32),
-        item_biases=np.asarray(biases + prior, dtype=np.float32),
+        item_biases=np.asarray(biases + parameters.popularity_weight * prior, dtype=np.float32),
+        fallback=prior,
         feature_names=names,
         feature_vectors=np.asarray(trained.user_embeddings[len(data.subjects) :], np.float32),
         subjects=_histories(data),

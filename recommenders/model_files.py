@@ -32,7 +32,7 @@ _CATALOGUE, _SCORES, _SUBJECTS, _FEATURES = (
     "subjects.parquet",
     "features.json",
 )
-_ARRAYS = ("item_vectors", "item_biases", "feature_vectors", "subject_vectors")
+_ARRAYS = ("item_vectors", "item_biases", "fallback", "feature_vectors", "subject_vectors")
 
 
 def _write_catalogue(catalogue: Catalogue, folder: Path) -> None:

@@ -58,11 +58,27 @@ def tune(
         }
         for popularity, recent in product(POPULARITY_WEIGHTS, RECENT_WEIGHTS)
     ]
-    best = max(tried, key=lambda entry: entry["ndcg"])
-    chosen = {name: best[name] for name in ("popularity_weight", "recent_weight")}
+    chosen = _chosen(tried)
     weighed = _weighed(model, prior, chosen["popularity_weight"], chosen["recent_weight"])
     fold_in = _best_fold_in(weighed, profiles_of(data, questions.pseudonyms), questions)
     return Tuned(base.model_copy(update={**chosen, "fold_in_weight": fold_in}), tried)
+
+
+def _chosen(tried: list[dict[str, float]]) -> dict[str, float]:
+    """The popularity weight that does best on average, then the best weight of latest items beside it.
+
+    One validation week is noisy; averaging keeps a lucky pair from being taken.
+    """
+
+    def average(popularity: float) -> float:
+        return float(
+            np.mean([row["ndcg"] for row in tried if row["popularity_weight"] == popularity])
+        )
+
+    popularity = max(POPULARITY_WEIGHTS, key=average)
+    beside = [row for row in tried if row["popularity_weight"] == popularity]
+    recent = max(beside, key=lambda row: row["ndcg"])["recent_weight"]
+    return {"popularity_weight": popularity, "recent_weight": recent}
 
 
 def _weighed(
@@ -91,5 +107,5 @@ def folded_in_scores(
     model: FactorModel, profiles: Mapping[str, SubjectProfile], pseudonyms: Sequence[str]
 ) -> NDArray[np.float32]:
     """Shape (subjects, items): as if no subject had a trained vector, from their profiles alone."""
-    vectors = [model.fold_in(profiles.get(pseudonym, SubjectProfile())) for pseudonym in pseudonyms]
-    return model.scores_of(np.stack(vectors))
+    found = [profiles.get(pseudonym) for pseudonym in pseudonyms]
+    return model.scores_or_fallback([model.fold_in(each) if each else None for each in found])

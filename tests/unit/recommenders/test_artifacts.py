@@ -127,6 +127,7 @@ def model() -> FactorModel:
         catalogue=catalogue,
         item_vectors=random.normal(size=(3, 4)).astype(np.float32),
         item_biases=np.array([0.1, 0.2, 0.3], dtype=np.float32),
+        fallback=np.array([3.0, 2.0, 1.0], dtype=np.float32),
         feature_names=["category=x", "category=y"],
         feature_vectors=random.normal(size=(2, 4)).astype(np.float32),
         subjects=pl.DataFrame(
@@ -174,6 +175,13 @@ def test_a_newcomer_is_folded_in_from_features_and_items() -> None:
     )
     expected = 0.75 * known.feature_vectors[0] + 2.0 * known.item_vectors[0]
     np.testing.assert_allclose(vector, expected, rtol=1e-6)
+
+
+def test_a_subject_of_whom_nothing_is_known_gets_the_fallback() -> None:
+    known = model()
+    scores = known.scores(["s1", "nobody"])
+    np.testing.assert_array_equal(scores[1], known.fallback)
+    assert known.recommend(["nobody"], 3).product_ids.tolist() == [["a", "b", "c"]]
 
 
 def test_keeping_some_subjects_leaves_items_as_trained() -> None:
