@@ -30,13 +30,13 @@ __all__ = [
     "live_models",
     "load_manifest",
     "publish_live",
+    "remove_version",
     "save_artifact",
     "version_folder",
 ]
 
 _MANIFEST = "manifest.json"
 _SUFFIXES = frozenset({".npy", ".parquet", ".json", ".faiss"})
-_KEEP_VERSIONS = 2
 _VERSION = r"^[0-9]{8}T[0-9]{6}_[0-9]{6}Z$"
 
 
@@ -102,8 +102,8 @@ def save_artifact(
 ) -> Manifest:
     """Let `write` fill a new version's folder, hash its files, and put it in place whole.
 
-    The model's name is the last part of the contract's key. Older versions are removed, apart from the one before and
-    the live one. Raises ArtifactError where `write` leaves a kind of file that may not be stored.
+    The model's name is the last part of the contract's key. Older versions are removed, apart from
+    the live one: a subject who is left out of the new version must not stay in an old one. Raises ArtifactError where `write` leaves a kind of file that may not be stored.
     """
     name, now = contract.key.rpartition("/")[2], datetime.now(UTC)
     target = version_folder(name, _new_version(now), root)
@@ -145,10 +145,10 @@ def _files_of(folder: Path) -> dict[str, str]:
 def _remove_old_versions(name: str, root: Path | None) -> None:
     versions = _versions(name, root)
     live = live_models(root)
-    keep = {*versions[-_KEEP_VERSIONS:], *([live.versions.get(name)] if live else [])}
+    keep = {*versions[-1:], *([live.versions.get(name)] if live else [])}
     for version in versions:
         if version not in keep:
-            shutil.rmtree(version_folder(name, version, root))
+            remove_version(name, version, root)
 
 
 def _versions(name: str, root: Path | None) -> list[str]:
@@ -192,7 +192,10 @@ def load_manifest(folder: Path) -> Manifest:
 
 
 def publish_live(versions: Mapping[str, str], root: Path | None = None) -> LiveModels:
-    """Make `versions` (model name to version) the ones that serve, after verifying each; atomic."""
+    """Make `versions` (model name to version) the ones that serve, after verifying each; atomic.
+
+    Versions that neither serve nor are newest are removed.
+    """
     for name, version in versions.items():
         load_manifest(version_folder(name, version, root))
     live = LiveModels(published=datetime.now(UTC), versions=dict(versions))
@@ -201,7 +204,14 @@ def publish_live(versions: Mapping[str, str], root: Path | None = None) -> LiveM
     with os.fdopen(handle, "w") as file:
         file.write(live.model_dump_json(indent=2))
     Path(temporary).replace(path)
+    for name in versions:
+        _remove_old_versions(name, root)
     return live
+
+
+def remove_version(name: str, version: str, root: Path | None = None) -> None:
+    """Remove one version of the model `name` and its files."""
+    shutil.rmtree(version_folder(name, version, root))
 
 
 def live_models(root: Path | None = None) -> LiveModels | None:

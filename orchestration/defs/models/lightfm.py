@@ -1,6 +1,8 @@
 """The assets of the trained model and of its item index."""
 
+from functools import partial
 from time import perf_counter
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -14,7 +16,14 @@ from orchestration.defs.models.inputs import (
     training_events,
 )
 from orchestration.defs.profiles.weights import EVENT_WEIGHTS
-from recommenders.artifacts import latest_version, load_manifest, save_artifact, version_folder
+from recommenders.artifacts import (
+    Manifest,
+    latest_version,
+    load_manifest,
+    remove_version,
+    save_artifact,
+    version_folder,
+)
 from recommenders.factor_model import FactorModel
 from recommenders.interactions import Interactions, InteractionsError
 from recommenders.item_index import ItemIndex
@@ -47,15 +56,12 @@ def lightfm() -> dg.MaterializeResult[None]:
     started = perf_counter()
     trained = _trained(parameters, training_events(LIGHTFM.key))
     seconds = perf_counter() - started
-    model = trained.keeping(permitted(trained.subjects["pseudonym"].to_list(), LIGHTFM))
-    manifest = save_artifact(
-        LIGHTFM,
-        lambda folder: write_factor_model(model, folder),
+    model, manifest = _saved(
+        trained,
         data_versions=versions,
         consent_snapshot=ledger,
         parameters=parameters.model_dump(),
         metrics=measured.metrics,
-        subject_arrays=SUBJECT_ARRAYS,
     )
     return dg.MaterializeResult(
         metadata={
@@ -70,6 +76,21 @@ def lightfm() -> dg.MaterializeResult[None]:
             "consent_snapshot": dg.MetadataValue.json(ledger),
         }
     )
+
+
+def _saved(trained: FactorModel, **provenance: Any) -> tuple[FactorModel, Manifest]:
+    """Keep the subjects who permit it, and look again: who left while it was written must not come back with it."""
+    while True:
+        model = trained.keeping(permitted(trained.subjects["pseudonym"].to_list(), LIGHTFM))
+        manifest = save_artifact(
+            LIGHTFM,
+            partial(write_factor_model, model),
+            subject_arrays=SUBJECT_ARRAYS,
+            **provenance,
+        )
+        if set(model.subject_rows) <= permitted(list(model.subject_rows), LIGHTFM):
+            return model, manifest
+        remove_version(manifest.name, manifest.version)
 
 
 def _trained(parameters: LightFMParameters, events: pl.DataFrame) -> FactorModel:
