@@ -22,7 +22,7 @@ _UNFINISHED = (
 # An incomplete request is tried again after 1, 2, 4, … minutes, at most an hour.
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
 # A run that ended without taking up its requests (a crash of the code server, say) is repeated after this time.
-_REPEAT = timedelta(minutes=15)
+_REPEAT = timedelta(minutes=3)
 
 
 @dg.op(

@@ -97,7 +97,7 @@ def test_the_run_key_changes_with_requests_attempts_and_time() -> None:
         _run_key([("a", 0, None)], NOW),
         _run_key([("a", 1, None)], NOW),
         _run_key([("a", 0, None), ("b", 0, None)], NOW),
-        _run_key([("a", 0, None)], NOW + timedelta(minutes=15)),
+        _run_key([("a", 0, None)], NOW + timedelta(minutes=3)),
     }
     assert len(keys) == 4
     assert _run_key([("a", 0, None)], NOW) == _run_key([("a", 0, None)], NOW + timedelta(minutes=1))
