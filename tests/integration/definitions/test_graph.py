@@ -1,0 +1,103 @@
+"""The asset graph as it is reviewed: a snapshot of every asset, and what each must carry.
+
+After an intended change, write the snapshot anew: `python -m tests.integration.definitions.test_graph`.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from orchestration.contracted import CONTRACT_METADATA_KEY, contracts_of
+from privacy.settings import PROJECT_ROOT
+
+SNAPSHOT = Path(__file__).with_name("assets.json")
+
+
+@cache
+def _definitions() -> dg.Definitions:
+    from orchestration.definitions import load
+
+    return load()
+
+
+def _graph() -> dict[str, dict[str, Any]]:
+    return {
+        spec.key.to_user_string(): {
+            "group": spec.group_name,
+            "kinds": sorted(spec.kinds),
+            "owners": list(spec.owners),
+            "deps": sorted(dep.asset_key.to_user_string() for dep in spec.deps),
+        }
+        for spec in sorted(_definitions().resolve_all_asset_specs(), key=lambda spec: spec.key)
+    }
+
+
+def _checks() -> dict[str, set[str]]:
+    checks: dict[str, set[str]] = {}
+    for key in _definitions().resolve_asset_graph().asset_check_keys:
+        checks.setdefault(key.asset_key.to_user_string(), set()).add(key.name)
+    return checks
+
+
+def test_the_graph_is_the_one_that_was_reviewed() -> None:
+    assert _graph() == json.loads(SNAPSHOT.read_text())
+
+
+def test_every_asset_has_group_kinds_owner_description_and_contract() -> None:
+    for spec in _definitions().resolve_all_asset_specs():
+        name = spec.key.to_user_string()
+        assert spec.group_name not in (None, "default"), name
+        assert spec.kinds, name
+        assert spec.owners, name
+        assert spec.description, name
+        assert CONTRACT_METADATA_KEY in spec.metadata, name
+
+
+def test_every_asset_has_a_check_of_its_contract() -> None:
+    checks = _checks()
+    missing = [name for name in _graph() if "contract_holds" not in checks.get(name, set())]
+    assert not missing
+
+
+@pytest.mark.parametrize("name", ["consent/records", "shop/customers", "lake/interactions"])
+def test_bad_consents_and_identities_block_what_depends_on_them(name: str) -> None:
+    key = dg.AssetKey(name.split("/"))
+    blocking = {
+        spec.name
+        for checks in _definitions().asset_checks or []
+        if isinstance(checks, dg.AssetChecksDefinition)
+        for spec in checks.check_specs
+        if spec.asset_key == key and spec.blocking
+    }
+    assert {"contract_holds", "data_quality"} <= blocking
+
+
+def test_the_workspace_loads_the_definitions_that_the_project_entry_names() -> None:
+    import tomllib
+
+    project = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["tool"]["dg"]["project"]
+    (location,) = yaml.safe_load((PROJECT_ROOT / "workspace.yaml").read_text())["load_from"]
+    assert location["python_module"]["module_name"] == project["code_location_target_module"]
+    assert location["python_module"]["location_name"] == project["code_location_name"]
+
+
+def test_everything_runs_daily_and_privacy_requests_are_watched() -> None:
+    repository = _definitions().get_repository_def()
+    assert repository.get_schedule_def("daily").job.name == "everything"
+    sensor = repository.get_sensor_def("privacy_requests_sensor")
+    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
+    everything = repository.get_job("everything").asset_layer.executable_asset_keys
+    assert {key.to_user_string() for key in everything} == set(_graph())
+
+
+def test_contracts_can_be_published() -> None:
+    assert {contract.key for contract in contracts_of(_definitions())} == set(_graph())
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(json.dumps(_graph(), indent=2) + "\n")
