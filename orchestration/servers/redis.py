@@ -62,6 +62,8 @@ def _write_config(settings: PlatformSettings, port: int) -> Path:
         "appendonly yes",
         "appendfsync everysec",
         "save 3600 1",
+        # A compressed dump would hide a subject's bytes from the search that proves an erasure.
+        "rdbcompression no",
         "maxmemory-policy noeviction",
         "daemonize no",
     ]

@@ -205,6 +205,21 @@ def test_a_stream_keeps_its_consumers_and_their_pending_entries(
     assert redis_client.xinfo_stream("sv:events")["last-generated-id"] == last
 
 
+def test_a_stream_holds_no_byte_of_an_entry_that_was_deleted_before(
+    people, redis_client: "redis.Redis"
+) -> None:
+    for entry, fields in redis_client.xrange("sv:events"):
+        if fields[b"pseudonym"].decode() == people.leaver:
+            redis_client.xdel("sv:events", entry)
+    assert people.leaver.encode() in redis_client.dump("sv:events"), "XDEL only marks an entry"
+    stream = registry.load().get("platform/event_stream")
+
+    assert handler_for(stream).erase(stream, [people.leaver]) == 0
+
+    assert people.leaver.encode() not in redis_client.dump("sv:events")
+    assert redis_client.xlen("sv:events") == 5
+
+
 def test_a_locked_table_is_an_incomplete_request_not_an_endless_wait(
     people, monkeypatch: pytest.MonkeyPatch
 ) -> None:
