@@ -1,6 +1,7 @@
 """Searches the bytes of files: raw, inside gzip, and inside the compressed pages of Parquet."""
 
 import gzip
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -91,9 +92,9 @@ def _counter(needles: Sequence[bytes]) -> _Needles | _Digits:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for root, _, names in folder.walk():
+    for root, _, names in os.walk(folder):
         for name in sorted(names):
-            path = root / name
+            path = Path(root) / name
             if path.is_file() and not path.is_symlink():
                 yield path
 
