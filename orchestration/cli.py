@@ -1,6 +1,7 @@
 """The command line: what a newcomer types first, and what an operator types every day."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -286,6 +287,8 @@ EXPECTED = (
 
 def main() -> None:
     """Run the command line; expected failures end with one sentence and status 1."""
+    # What the platform writes is its owner's alone to read.
+    os.umask(0o077)
     try:
         app(prog_name="selvedge")
     except EXPECTED as error:

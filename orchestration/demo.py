@@ -107,11 +107,11 @@ def stop(settings: PlatformSettings, names: list[str] | None = None) -> None:
 
 def publish_contracts() -> None:
     """Publish every asset's contract, so that serving and erasure know all assets."""
-    from orchestration.contracted import contracts_of
-    from orchestration.definitions import defs
-    from privacy.registry import publish
-
     with stage("load the definitions and publish their contracts"):
+        from orchestration.contracted import contracts_of
+        from orchestration.definitions import defs
+        from privacy.registry import publish
+
         publish(contracts_of(defs))
 
 

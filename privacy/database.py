@@ -30,6 +30,9 @@ __all__ = [
 ]
 
 
+MINIMUM_SECRET_LENGTH = 32
+
+
 class DatabaseUnavailableError(RuntimeError):
     """No server is configured or running; says how to start one."""
 
@@ -81,7 +84,12 @@ def redis_url() -> str:
 def _role_secret() -> bytes:
     settings = platform_settings()
     if settings.postgres_role_secret:
-        return settings.postgres_role_secret.get_secret_value().encode()
+        secret = settings.postgres_role_secret.get_secret_value()
+        if len(secret) < MINIMUM_SECRET_LENGTH:
+            raise DatabaseUnavailableError(
+                f"SELVEDGE_POSTGRES_ROLE_SECRET must have at least {MINIMUM_SECRET_LENGTH} characters."
+            )
+        return secret.encode()
     if settings.environment is Environment.PRODUCTION:
         raise DatabaseUnavailableError(
             "SELVEDGE_POSTGRES_ROLE_SECRET must be set in production; a generated one is for development."

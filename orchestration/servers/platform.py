@@ -9,10 +9,10 @@ import redis as redis_package
 
 from orchestration.servers import dagster, ranker
 from orchestration.servers.postgres import migrate, start_postgres
-from orchestration.servers.process import ServerRecord, log_tail, read_record, stop
+from orchestration.servers.process import ServerError, ServerRecord, log_tail, read_record, stop
 from orchestration.servers.redis import start_redis
 from privacy.database import admin_url, redis_url
-from privacy.settings import PlatformSettings
+from privacy.settings import Environment, PlatformSettings
 
 __all__ = [
     "SERVERS",
@@ -66,6 +66,12 @@ def start_servers(settings: PlatformSettings, names: tuple[str, ...]) -> Iterato
     Migrations run once Postgres is up. Servers configured by URL are left alone.
     """
     starters = _starters(settings)
+    embedded = [name for name in ("postgres", "redis") if name in starters]
+    if settings.environment is Environment.PRODUCTION and embedded:
+        raise ServerError(
+            f"Production needs servers of its own: set {' and '.join(f'SELVEDGE_{name.upper()}_URL' for name in embedded)}; "
+            "the embedded ones, with generated passwords, are for development."
+        )
     for name in SERVERS:
         if name in names and name in starters:
             record = read_record(settings, name)

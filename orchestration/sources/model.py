@@ -165,7 +165,7 @@ TABLES: dict[str, Table] = {
                 "subject_id": (_STRING, _SUBJECT, True),
                 "product_id": (_STRING, _KEEP, False),
                 "quantity": (pa.int32(), _KEEP, True),
-                "reason": (_STRING, _KEEP, False),
+                "reason": (_STRING, Handling.FREE_TEXT, False),
                 "returned_at": (UTC_MICROSECONDS, _KEEP, True),
             },
             key=("return_id",),
