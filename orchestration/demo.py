@@ -1,5 +1,6 @@
 """The whole platform from nothing: servers, the shop's data, every asset, the UI and the ranker."""
 
+import difflib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -124,6 +125,17 @@ def _cancelled_with(settings: PlatformSettings, run_id: str) -> Iterator[None]:
         raise
 
 
+def _require_known(assets: list[str]) -> None:
+    from privacy.registry import load
+
+    known = [contract.key for contract in load().contracts]
+    for asset in assets:
+        if asset not in known:
+            near = difflib.get_close_matches(asset, known, n=3, cutoff=0.4)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise DemoError(f"No asset '{asset}'{hint} The Dagster UI lists them all.")
+
+
 def materialise(
     settings: PlatformSettings, job: str = EVERYTHING, assets: list[str] | None = None
 ) -> None:
@@ -134,6 +146,7 @@ def materialise(
     ui = read_record(settings, "dagster-ui")
     if ui is None or not ui.alive:
         raise DemoError("The Dagster UI is not running: start it with './selvedge up'.")
+    _require_known(assets or [])
     began = time.monotonic()
     run_id = materialisation.launch(ui.port, job, assets)
     console.print(f"… materialise: follow it at {ui.address}/runs/{run_id}")
