@@ -10,8 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
+import psycopg
+import redis
 import typer
+from pydantic import ValidationError
+from rich.markup import escape
 from rich.prompt import Confirm
+from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration import demo as platform_demo
 from orchestration.progress import console, fail, stage
@@ -25,6 +30,7 @@ from privacy.contracts import ContractError
 from privacy.database import DatabaseUnavailableError
 from privacy.keys import KeyProviderError
 from privacy.settings import PROJECT_ROOT, Environment, platform_settings
+from serving.auth import ApiKeyError, api_keys
 
 app = typer.Typer(
     help="Selvedge: personalisation that keeps each person's data from unravelling.",
@@ -43,8 +49,19 @@ SourceOption = Annotated[
     str | None,
     typer.Option(help="simulator, renttherunway, online_retail, or a mapping YAML of your own."),
 ]
+
+
+def _folder(text: str) -> Path:
+    """A folder that is there; relative to where the caller stands, which the bootstrap script leaves."""
+    folder = Path(os.environ.get("SELVEDGE_CALLED_FROM", ".")) / text
+    if not folder.is_dir():
+        raise typer.BadParameter(f"there is no folder '{text}'")
+    return folder.resolve()
+
+
 PathOption = Annotated[
-    Path | None, typer.Option(help="Folder of the source's files.", exists=True, file_okay=False)
+    Path | None,
+    typer.Option(help="Folder of the source's files.", parser=_folder, metavar="FOLDER"),
 ]
 AssumeOption = Annotated[
     bool, typer.Option(help="Record an assumed opt-in where a source has no consents.")
@@ -59,7 +76,7 @@ def _chosen(
     if source is not None:
         changes = {"source": source, "source_path": None, "assume_consent": False}
     if path is not None:
-        changes["source_path"] = path.resolve()
+        changes["source_path"] = path
     if assume_consent:
         changes["assume_consent"] = True
     if customers is not None:
@@ -86,17 +103,20 @@ def demo(
     keep = False
     try:
         platform_demo.make_shop(settings)
-        started += platform_demo.start(settings, ("postgres", "redis"))
+        platform_demo.start(settings, started, ("postgres", "redis"))
         platform_demo.publish_contracts()
-        started += platform_demo.start(settings)
+        platform_demo.start(settings, started)
+        # From here on a failure is looked at in the Dagster UI, which a detached demo leaves running.
+        keep = detach
         platform_demo.materialise(settings)
         _print_ready(time.monotonic() - began)
-        keep = detach
-        if not detach:
+        if not detach and started:
             console.print("Ctrl-C stops everything that was started.")
             platform_demo.watch(settings, started)
-    except KeyboardInterrupt:
-        console.print()
+    except KeyboardInterrupt as interrupt:
+        keep = False
+        console.print("interrupted")
+        raise typer.Exit(130) from interrupt
     finally:
         if not keep:
             platform_demo.stop(settings, started)
@@ -127,11 +147,12 @@ def up(
 ) -> None:
     """Start every server and leave them running."""
     settings = platform_settings()
-    platform_demo.start(settings, ("postgres", "redis"))
+    started: list[str] = []
+    platform_demo.start(settings, started, ("postgres", "redis"))
     if only_data:
         return
     platform_demo.publish_contracts()
-    platform_demo.start(settings)
+    platform_demo.start(settings, started)
     console.print(platform_demo.status_table(settings))
 
 
@@ -142,8 +163,6 @@ def down() -> None:
 
 
 def _keys() -> dict[str, str]:
-    from serving.auth import api_keys
-
     return {scope.value: key for scope, key in api_keys().items()}
 
 
@@ -179,7 +198,7 @@ def status(
         for server in servers:
             if server.log_tail:
                 console.print(
-                    f"\n[red]{server.name} {server.health}[/], last of {server.log}:\n{server.log_tail}"
+                    f"\n[red]{server.name} {server.health}[/], last of {server.log}:\n{escape(server.log_tail)}"
                 )
     if any(server.health in ("died", "not ready", "unreachable") for server in servers):
         raise typer.Exit(1)
@@ -191,6 +210,11 @@ def reset(
 ) -> None:
     """Stop the servers and remove all local state: keys, data, models and the simulated shop."""
     settings = platform_settings()
+    if settings.postgres_url or settings.redis_url:
+        raise platform_demo.DemoError(
+            "The data lies in servers of your own (SELVEDGE_POSTGRES_URL, SELVEDGE_REDIS_URL), and removing the keys here "
+            "would make it unreadable: empty those servers yourself, unset the variables, then run reset again."
+        )
     folders = platform_demo.state_folders(settings)
     if not folders:
         console.print("Nothing to remove.")
@@ -215,13 +239,20 @@ def materialize(
 
 
 @app.command(epilog=_epilog("quality --source renttherunway --path data"))
-def quality(source: SourceOption = None, path: PathOption = None) -> None:
+def quality(
+    source: SourceOption = None,
+    path: PathOption = None,
+    max_quarantined: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Largest share of a table's rows that may be refused."),
+    ] = 0.05,
+) -> None:
     """Check data quality: of the stored tables, or of a source before it is ingested."""
     from orchestration.quality.run import run_suites
 
     if path is not None and source is None:
         raise typer.BadParameter("a path needs a source: say which with --source")
-    report = run_suites(source, path)
+    report = run_suites(source, path, max_quarantined=max_quarantined)
     console.print(report.table())
     if not report.success:
         raise typer.Exit(1)
@@ -276,6 +307,7 @@ def test(context: typer.Context) -> None:
 EXPECTED = (
     ContractError,
     DatabaseUnavailableError,
+    ApiKeyError,
     KeyProviderError,
     RunFailedError,
     ServerError,
@@ -291,9 +323,20 @@ def main() -> None:
     os.umask(0o077)
     try:
         app(prog_name="selvedge")
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(str(part) for part in entry['loc'])}: {entry['msg']}"
+            for entry in error.errors(include_input=False)
+        )
+        fail(f"a setting is not valid: {wrong} (environment variables are prefixed SELVEDGE_)")
+    except (psycopg.OperationalError, SQLAlchemyError, redis.RedisError) as error:
+        # Messages of drivers may quote addresses and rows; the kind says enough, with what to do.
+        fail(f"a server does not answer ({type(error).__name__}): './selvedge status' says which.")
     except EXPECTED as error:
         fail(str(error))
-        sys.exit(1)
+    else:
+        return
+    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,14 @@
 import difflib
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from dagster import DagsterError
+from rich.markup import escape
 from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.progress import console, stage
 from orchestration.servers import materialisation, platform
@@ -17,6 +20,7 @@ from orchestration.settings import (
     OrchestrationSettings,
     orchestration_settings,
     remember_source,
+    remembered_source,
 )
 from privacy.settings import PlatformSettings
 
@@ -46,14 +50,13 @@ def choose_source(settings: PlatformSettings, chosen: OrchestrationSettings) -> 
     """
     from orchestration.sources.connector import open_source
 
-    kept = orchestration_settings()
-    changed = (kept.source, kept.source_path) != (chosen.source, chosen.source_path)
-    if (settings.home / "source.json").exists() and changed:
+    kept = remembered_source()
+    if kept is not None and kept.identity != chosen.identity:
         raise DemoError(
             f"{settings.home} holds the data of source '{kept.source}'. Run './selvedge reset' first, or set "
             "SELVEDGE_HOME to another folder."
         )
-    if chosen.source != "simulator":
+    if chosen.source != "simulator" or chosen.source_path is not None:
         source = open_source(chosen.source, chosen.source_path)
         if not source.declares_consent and not chosen.assume_consent:
             raise DemoError(
@@ -82,16 +85,19 @@ def make_shop(settings: PlatformSettings) -> None:
         simulate(settings.shop_home, customers=chosen.customers, seed=chosen.seed, until=until)
 
 
-def start(settings: PlatformSettings, names: tuple[str, ...] = platform.SERVERS) -> list[str]:
-    """Start the named servers with a line for each; names of those that this call started."""
-    started: list[str] = []
+def start(
+    settings: PlatformSettings,
+    started: list[str],
+    names: tuple[str, ...] = platform.SERVERS,
+) -> None:
+    """Start the named servers with a line for each; adds to `started` those that were not running."""
     pending: Iterator[tuple[str, bool]] = platform.start_servers(settings, names)
     while True:
         began = time.monotonic()
         try:
             name, new = next(pending)
         except StopIteration:
-            return started
+            return
         record = read_record(settings, name)
         where = record.address if record else ""
         took = f"{time.monotonic() - began:.1f} s" if new else "already running"
@@ -121,7 +127,9 @@ def _cancelled_with(settings: PlatformSettings, run_id: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        materialisation.cancel(instance(settings), run_id)
+        console.print("cancelling the run")
+        with suppress(DagsterError, SQLAlchemyError):
+            materialisation.cancel(instance(settings), run_id)
         raise
 
 
@@ -143,9 +151,9 @@ def materialise(
 
     Raises RunFailedError where the run does not succeed.
     """
-    ui = read_record(settings, "dagster-ui")
-    if ui is None or not ui.alive:
-        raise DemoError("The Dagster UI is not running: start it with './selvedge up'.")
+    ui, daemon = read_record(settings, "dagster-ui"), read_record(settings, "dagster-daemon")
+    if ui is None or not ui.alive or daemon is None or not daemon.alive:
+        raise DemoError("Dagster is not running: start it with './selvedge up'.")
     _require_known(assets or [])
     began = time.monotonic()
     run_id = materialisation.launch(ui.port, job, assets)
@@ -172,7 +180,7 @@ def _show(progress: materialisation.Progress, update: object) -> None:
         case "check_failed":
             console.print(f"  [yellow]![/] check {progress.subject} ({progress.detail})")
         case "failed":
-            console.print(f"  [red]✗[/] {progress.detail}")
+            console.print(f"  [red]✗[/] {escape(progress.detail)}")
         case "finished":
             pass
 
@@ -211,4 +219,9 @@ def status_table(settings: PlatformSettings) -> Table:
 
 def state_folders(settings: PlatformSettings) -> list[Path]:
     """What `reset` removes: the platform's state and the simulated shop."""
-    return [folder for folder in (settings.home, settings.shop_home) if folder.exists()]
+    from orchestration.sources.simulator import existing_simulation
+
+    ours = (settings.home / "run").is_dir() or (settings.home / "source.json").exists()
+    folders = [settings.home] if ours else []
+    # The folder of a real shop's data is never removed, wherever the setting points.
+    return folders + ([settings.shop_home] if existing_simulation(settings.shop_home) else [])

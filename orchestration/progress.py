@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
 
 __all__ = ["console", "fail", "stage"]
@@ -26,4 +27,4 @@ def stage(title: str) -> Iterator[Status]:
 
 def fail(message: str) -> None:
     """Print what went wrong and what to do, on the error stream."""
-    _errors.print(f"[red]selvedge:[/] {message}", markup=True)
+    _errors.print(f"[red]selvedge:[/] {escape(message)}")

@@ -13,7 +13,12 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from privacy.secret_files import write_private
 from privacy.settings import platform_settings
 
-__all__ = ["OrchestrationSettings", "orchestration_settings", "remember_source"]
+__all__ = [
+    "OrchestrationSettings",
+    "orchestration_settings",
+    "remember_source",
+    "remembered_source",
+]
 
 
 def _remembered_path() -> Path:
@@ -50,8 +55,16 @@ class OrchestrationSettings(BaseSettings):
     customers: int = Field(5_000, ge=1_000, le=1_000_000, description="Size of the simulated shop")
     seed: int = Field(7, description="Seed of the simulated shop")
     until: date | None = Field(
-        None, description="Last day of the simulated history; unset: the day it was first made"
+        None,
+        description="The simulated history ends when this day begins (UTC); unset: the day it was first made",
     )
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What must not change while data is kept: the source, and of a simulated shop its size and seed."""
+        simulated = self.source == "simulator" and self.source_path is None
+        size = (str(self.customers), str(self.seed)) if simulated else ()
+        return (self.source, str(self.source_path or ""), *size)
 
     @classmethod
     def settings_customise_sources(
@@ -70,6 +83,14 @@ class OrchestrationSettings(BaseSettings):
 def orchestration_settings() -> OrchestrationSettings:
     """The settings of this process, read once."""
     return OrchestrationSettings()
+
+
+def remembered_source() -> OrchestrationSettings | None:
+    """What the last demo kept, None before the first; the environment has no say in it."""
+    path = _remembered_path()
+    if not path.exists():
+        return None
+    return OrchestrationSettings.model_validate_json(path.read_text())
 
 
 def remember_source(settings: OrchestrationSettings) -> None:

@@ -4,7 +4,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -34,7 +34,7 @@ class PlatformSettings(BaseSettings):
     )
     postgres_url: SecretStr | None = Field(
         None,
-        description="URL of an existing Postgres, as a role that may create roles and schemas; "
+        description="URL of an existing Postgres, as a superuser (it makes roles and grants checkpoints); "
         "unset: the embedded server",
     )
     redis_url: SecretStr | None = Field(
@@ -45,6 +45,12 @@ class PlatformSettings(BaseSettings):
         description="Secret from which the passwords of the platform's Postgres roles are derived; "
         "unset: a random one kept in the secrets folder (development only)",
     )
+
+    @field_validator("home", "shop_home")
+    @classmethod
+    def _from_the_project(cls, path: Path) -> Path:
+        """A relative folder is relative to the project, whatever folder a process runs in."""
+        return (PROJECT_ROOT / path.expanduser()).resolve()
 
     @property
     def secrets_dir(self) -> Path:

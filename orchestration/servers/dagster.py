@@ -14,6 +14,8 @@ import dagster
 import yaml
 from dagster import DagsterInstance
 from dagster._daemon.controller import all_daemons_healthy
+from dagster_postgres.utils import DagsterPostgresException
+from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.servers.process import (
     ServerRecord,
@@ -26,6 +28,8 @@ from privacy.secret_files import write_private
 from privacy.settings import PROJECT_ROOT, PlatformSettings
 
 __all__ = [
+    "code_server_answers",
+    "daemon_beats",
     "dagster_environment",
     "instance",
     "start_code_server",
@@ -127,13 +131,14 @@ def start_code_server(settings: PlatformSettings) -> ServerRecord:
         "dagster-code",
         command,
         port,
-        lambda: _code_server_answers(port),
+        lambda: code_server_answers(port),
         f"127.0.0.1:{port}",
         environment,
     )
 
 
-def _code_server_answers(port: int) -> bool:
+def code_server_answers(port: int) -> bool:
+    """Whether the code server says that it serves."""
     from dagster._grpc.client import DagsterGrpcClient
 
     try:
@@ -180,6 +185,14 @@ def webserver_answers(port: int) -> bool:
         return False
 
 
+def daemon_beats(settings: PlatformSettings) -> bool:
+    """Whether every daemon (schedules, sensors, queue, monitoring) has sent a heartbeat lately."""
+    try:
+        return bool(all_daemons_healthy(instance(settings)))
+    except (dagster.DagsterError, DagsterPostgresException, SQLAlchemyError):
+        return False
+
+
 def start_daemon(settings: PlatformSettings) -> ServerRecord:
     """Start the process that runs schedules, sensors and the queue of runs."""
     command = _command(
@@ -190,7 +203,7 @@ def start_daemon(settings: PlatformSettings) -> ServerRecord:
         "dagster-daemon",
         command,
         0,
-        lambda: all_daemons_healthy(instance(settings)),
+        lambda: daemon_beats(settings),
         "schedules, sensors and the run queue",
         dagster_environment(settings),
     )

@@ -1,6 +1,7 @@
 """All servers of one machine together: started in order, stopped in reverse, and their state."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
@@ -28,7 +29,7 @@ SERVERS = ("postgres", "redis", "dagster-code", "dagster-ui", "dagster-daemon", 
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """One server as `status` shows it; `health` is ok, starting, died, stopped or unreachable."""
+    """One server as `status` shows it; `health` is ok, not ready, died, stopped or unreachable."""
 
     name: str
     health: str
@@ -113,7 +114,9 @@ def _answers(settings: PlatformSettings, record: ServerRecord) -> bool:
     checks: dict[str, Callable[[], bool]] = {
         "postgres": _postgres_answers,
         "redis": _redis_answers,
+        "dagster-code": lambda: dagster.code_server_answers(record.port),
         "dagster-ui": lambda: dagster.webserver_answers(record.port),
+        "dagster-daemon": lambda: dagster.daemon_beats(settings),
         "ranker": lambda: ranker.ranker_answers(record.port, "/health/ready"),
     }
     return checks.get(record.name, lambda: True)()
@@ -122,11 +125,13 @@ def _answers(settings: PlatformSettings, record: ServerRecord) -> bool:
 def _memory(pid: int) -> int:
     """Proportional memory of a process and its children in MiB."""
     total = 0
-    for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
-        try:
+    try:
+        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0
+    for process in family:
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             total += process.memory_full_info().pss
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
     return total // 2**20
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 from alembic import command
 from alembic.config import Config
+from psycopg import sql
 from sqlalchemy import URL
 
 from orchestration.servers.process import (
@@ -22,6 +23,7 @@ from orchestration.servers.process import (
     last_port,
     start,
 )
+from privacy.database import Role, admin_url, role_password
 from privacy.secret_files import generated_secret, write_private
 from privacy.settings import PROJECT_ROOT, PlatformSettings
 
@@ -182,5 +184,25 @@ def _create_database(url: URL) -> None:
 
 
 def migrate() -> None:
-    """Bring the database's schemas to the newest revision; a second call changes nothing."""
+    """Bring the roles to their present passwords and the schemas to the newest revision.
+
+    A second call changes nothing.
+    """
+    _make_roles()
     command.upgrade(Config(PROJECT_ROOT / "privacy" / "alembic.ini"), "head")
+
+
+def _make_roles() -> None:
+    url = admin_url().set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url) as connection:
+        for role in Role:
+            known = connection.execute(
+                "select 1 from pg_roles where rolname = %s", [role.value]
+            ).fetchone()
+            connection.execute(
+                sql.SQL("{} role {} login password {}").format(
+                    sql.SQL("alter" if known else "create"),
+                    sql.Identifier(role.value),
+                    sql.Literal(role_password(role)),
+                )
+            )

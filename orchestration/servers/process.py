@@ -142,7 +142,11 @@ def start(
         # Whoever else listens on the port must not pass for this server.
         return (port == 0 or _listens(process.pid, port)) and ready()
 
-    wait_until(lambda: up() or process.poll() is not None, timeout)
+    try:
+        wait_until(lambda: up() or process.poll() is not None, timeout)
+    except BaseException:
+        stop(settings, name)
+        raise
     status = process.poll()
     if status is not None or not up():
         stop(settings, name)
