@@ -3,18 +3,21 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
+from consent.purposes import needs_consent
 from privacy.contracts import Purpose
 from privacy.database import Role, connect
 
 __all__ = [
+    "ASSET_KEY",
     "ConsentRecord",
     "Decision",
     "LedgerError",
@@ -23,7 +26,11 @@ __all__ = [
     "current",
     "history",
     "state",
+    "withdraw_all",
 ]
+
+ASSET_KEY = "consent/records"
+_NOT_SHOWN = "none"  # a withdrawal answers to no version of the policy
 
 _COLUMNS = (
     "pseudonym",
@@ -128,6 +135,32 @@ def history(pseudonym: str) -> list[ConsentRecord]:
             [pseudonym],
         ).fetchall()
     return [ConsentRecord(row[0], Purpose(row[1]), Decision(row[2]), *row[3:]) for row in rows]
+
+
+def withdraw_all(pseudonym: str, mechanism: str, source: str) -> int:
+    """Refuse every purpose that needs consent and is not refused already; returns how many statements that took.
+
+    They are stated now, or at the subject's newest statement where its clock was ahead: of two at one time the refusal wins.
+    """
+    before = history(pseudonym)
+    last = {record.purpose: record.decision for record in before}
+    at = max([datetime.now(UTC), *(record.stated_at for record in before)])
+    return append(
+        [
+            ConsentRecord(
+                pseudonym,
+                purpose,
+                Decision.OPT_OUT,
+                at,
+                mechanism,
+                _NOT_SHOWN,
+                source,
+                str(uuid4()),
+            )
+            for purpose in Purpose
+            if needs_consent(purpose) and last.get(purpose) is not Decision.OPT_OUT
+        ]
+    )
 
 
 def state() -> LedgerState:

@@ -6,8 +6,9 @@ The key is ``sv:consent:{<pseudonym>}``. Serving asks for it in the same pipelin
     …
     decode(reply).serves(Purpose.PERSONALISATION, "models/lightfm")
 
-A missing key (never agreed, erased, expired, opted out of the masks themselves) serves nothing that needs consent. The ledger is the truth; `refresh`
-follows a statement at once, and `write_all` writes every subject daily, well before the keys expire.
+A missing key (never agreed, erased, expired) serves nothing that needs consent, and neither does the mask of somebody who opted out of the masks
+themselves: theirs stays without a bit. The ledger is the truth; `refresh` follows a statement at once, and `write_all` writes every subject daily,
+well before the keys expire, and corrects whatever differs from the ledger.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,13 +31,16 @@ TTL = timedelta(days=35)
 MASK_FIELDS = ("mask", "objections")
 ASSET_KEY = "consent/masks"
 _BATCH = 1_000
+_WRITTEN_FIELDS = ("mask", "objections", "records", "objection_id")
+_KEY_START, _KEY_END = "sv:consent:{", "}"
 _Item = TypeVar("_Item")
 
 # Each write carries how far it had read the ledger (newest record and newest objection of the subject); one that had
-# read less than what is there is dropped, so that a daily write under way cannot undo a withdrawal just made.
+# read less than what is there is dropped, so that a daily write under way cannot undo a withdrawal just made. `refresh`
+# reads and writes under a lock of its subject and is never dropped: a ledger that lost rows must show too.
 _WRITE = """
 local held = redis.call('HMGET', KEYS[1], 'records', 'objection_id')
-if held[1] and (tonumber(held[1]) > tonumber(ARGV[3]) or tonumber(held[2]) > tonumber(ARGV[4])) then return 0 end
+if ARGV[6] == '0' and held[1] and (tonumber(held[1]) > tonumber(ARGV[3]) or tonumber(held[2]) > tonumber(ARGV[4])) then return 0 end
 redis.call('HSET', KEYS[1], 'mask', ARGV[1], 'objections', ARGV[2], 'records', ARGV[3], 'objection_id', ARGV[4])
 redis.call('EXPIRE', KEYS[1], ARGV[5])
 return 1
@@ -89,44 +93,77 @@ class _Row:
     records: int
     objection_id: int
 
+    def fields(self) -> tuple[int, str, int, int]:
+        """The values of `_WRITTEN_FIELDS`; no bit for who opted out of the masks."""
+        opted_out = ASSET_KEY in self.objections.split(",")
+        bits = 0 if opted_out else purpose_mask(Purpose(name) for name in self.purposes)
+        return bits, self.objections, self.records, self.objection_id
+
 
 def mask_key(pseudonym: str) -> str:
     """Redis key of the subject's mask."""
-    return f"sv:consent:{{{pseudonym}}}"
+    return f"{_KEY_START}{pseudonym}{_KEY_END}"
 
 
 def decode(reply: Sequence[bytes | str | None]) -> Mask:
     """The mask in the reply to ``HMGET key mask objections``; one without any agreement where the key is missing."""
-    bits, objections = (value.decode() if isinstance(value, bytes) else value for value in reply)
+    bits, objections = map(_text, reply)
     return Mask(int(bits or 0), frozenset((objections or "").split(",")) - {""})
 
 
 def refresh(pseudonym: str, client: "redis.Redis | None" = None) -> Mask:
     """Write the subject's mask from the ledger and return it; a subject without statements loses their key."""
-    with _connected(client) as redis_client:
-        with connect(Role.CONSENT) as connection:
-            row = connection.execute(_SUBJECTS, {"pseudonym": pseudonym}).fetchone()
+    with _connected(client) as redis_client, connect(Role.CONSENT) as connection:
+        connection.execute(
+            "select pg_advisory_xact_lock(hashtextextended('mask|' || %s, 0))", [pseudonym]
+        )
+        row = connection.execute(_SUBJECTS, {"pseudonym": pseudonym}).fetchone()
         if row is None:
             redis_client.delete(mask_key(pseudonym))
             return Mask()
-        _write(redis_client, [_Row(*row)])
+        _write(redis_client, [_Row(*row)], force=True)
         return decode(cast(list[Any], redis_client.hmget(mask_key(pseudonym), list(MASK_FIELDS))))
 
 
 def write_all(client: "redis.Redis | None" = None) -> int:
     """Write the mask of every subject, each with a fresh TTL; returns how many.
 
-    A subject who left the ledger while it ran (erased) is removed again at its end.
+    At its end every mask that differs from the ledger is corrected: of a subject who lost statements or objected to the
+    masks meanwhile; and the mask of one who is in the ledger no more (erased) is removed.
     """
-    written: set[str] = set()
+    present: set[str] = set()
     with _connected(client) as redis_client:
         for rows in _batches(_subjects()):
             _write(redis_client, rows)
-            written.update(row.pseudonym for row in rows)
-        gone = written - {row.pseudonym for row in _subjects()}
-        for pseudonyms in _batches(gone):
-            redis_client.delete(*map(mask_key, pseudonyms))
-    return len(written) - len(gone)
+        for rows in _batches(_subjects()):
+            present.update(row.pseudonym for row in rows)
+            for pseudonym in _differing(redis_client, rows):
+                refresh(pseudonym, redis_client)
+        for pseudonym in _masked(redis_client) - present:
+            refresh(pseudonym, redis_client)
+    return len(present)
+
+
+def _differing(client: "redis.Redis", rows: Sequence[_Row]) -> list[str]:
+    """The subjects whose mask in Redis is not what these rows say."""
+    pipeline = client.pipeline(transaction=False)
+    for row in rows:
+        pipeline.hmget(mask_key(row.pseudonym), list(_WRITTEN_FIELDS))
+    return [
+        row.pseudonym
+        for row, held in zip(rows, pipeline.execute(), strict=True)
+        if [_text(value) for value in held] != [str(value) for value in row.fields()]
+    ]
+
+
+def _masked(client: "redis.Redis") -> set[str]:
+    """The subjects who have a mask."""
+    keys = client.scan_iter(f"{_KEY_START}*{_KEY_END}", count=_BATCH)
+    return {str(_text(key)).removeprefix(_KEY_START).removesuffix(_KEY_END) for key in keys}
+
+
+def _text(value: bytes | str | None) -> str | None:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 @contextmanager
@@ -156,15 +193,10 @@ def _subjects() -> Iterator[_Row]:
             yield _Row(*row)
 
 
-def _write(client: "redis.Redis", rows: Sequence[_Row]) -> None:
+def _write(client: "redis.Redis", rows: Sequence[_Row], *, force: bool = False) -> None:
     script: Script = client.register_script(_WRITE)
     pipeline = client.pipeline(transaction=False)
     for row in rows:
-        if ASSET_KEY in row.objections.split(","):
-            pipeline.delete(mask_key(row.pseudonym))
-            continue
-        mask = purpose_mask(Purpose(name) for name in row.purposes)
-        arguments: list[str | int] = [mask, row.objections, row.records, row.objection_id]
-        arguments.append(int(TTL.total_seconds()))
+        arguments: list[str | int] = [*row.fields(), int(TTL.total_seconds()), int(force)]
         script(keys=[mask_key(row.pseudonym)], args=arguments, client=pipeline)
     pipeline.execute()

@@ -36,7 +36,7 @@ _Write = Callable[[pa.Table], int]
 
 def asset_key(table_name: str) -> str:
     """Key of the asset that a canonical table is ingested into."""
-    special = {"interactions": "lake/interactions", "consents": "consent/records"}
+    special = {"interactions": "lake/interactions", "consents": ledger.ASSET_KEY}
     return special.get(table_name, f"shop/{table_name}")
 
 
@@ -44,7 +44,7 @@ def ingest(table_name: str, source: Source, *, assume_consent: bool = False) -> 
     """Bring one canonical table of `source` into the platform; repeating it changes nothing.
 
     Rows of erased subjects and of those who objected to the asset are left out, and what the asset still held of the
-    latter is removed. Raises SourceError, IngestError, or what the stores raise.
+    latter is removed; the ledger, the proof of consent, keeps all that was stated until an erasure. Raises SourceError, IngestError, or what the stores raise.
     """
     if table_name not in TABLES:
         raise IngestError(f"No table '{table_name}': use one of {', '.join(TABLES)}.")
@@ -95,7 +95,7 @@ def _write_allowed(rows: pa.Table, summary: IngestSummary, write: _Write) -> int
             rows.num_rows - named.num_rows
         )  # a blank customer number names nobody
         rows = named
-        withheld = pa.array(objections.withheld(asset_key(summary.table)), pa.string())
+        withheld = pa.array(_left_out(summary.table), pa.string())
         allowed = rows.filter(pc.invert(pc.is_in(rows["pseudonym"], value_set=withheld)))
         summary.withheld += rows.num_rows - allowed.num_rows
         rows = allowed
@@ -120,19 +120,21 @@ def _drain_stream(summary: IngestSummary) -> None:
     event_stream.drain(store)
 
 
+def _left_out(table_name: str) -> list[str]:
+    """Pseudonyms of those who objected to the asset; of none for the ledger, where a withdrawal must always arrive."""
+    return [] if table_name == "consents" else sorted(objections.withheld(asset_key(table_name)))
+
+
 def _remove_withheld(table: Table) -> None:
     """Remove what the asset holds of subjects who objected to it since it was written."""
     if "subject_id" not in table.columns:
         return
-    withheld = sorted(objections.withheld(asset_key(table.name)))
+    withheld = _left_out(table.name)
     if not withheld:
         return
     if table.name == "interactions":
         if lake.holds(PATH, "pseudonym", withheld):
             lake.erase(PATH, "pseudonym", withheld)
-    elif table.name == "consents":
-        with connect(Role.PRIVACY) as connection:
-            connection.execute("delete from consent.records where pseudonym = any(%s)", [withheld])
     else:
         relational.delete_subjects(table, withheld)
 

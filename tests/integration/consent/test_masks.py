@@ -8,6 +8,7 @@ import redis
 from consent import ledger, masks, objections
 from consent.ledger import ConsentRecord, Decision
 from consent.masks import MASK_FIELDS, TTL, Mask, decode, mask_key
+from consent.purposes import needs_consent
 from privacy.contracts import Purpose
 from privacy.database import Role, connect
 
@@ -67,12 +68,53 @@ def test_a_subject_erased_from_the_ledger_loses_the_key(redis_client: "redis.Red
     assert redis_client.exists(mask_key(SUBJECT)) == 0
 
 
-def test_a_subject_who_opts_out_of_the_masks_has_none_and_agrees_to_nothing(
+def test_a_ledger_that_lost_statements_shows_in_the_mask(redis_client: "redis.Redis") -> None:
+    _state(SUBJECT, Purpose.ANALYTICS, Decision.OPT_IN, 0)
+    _state(SUBJECT, Purpose.PERSONALISATION, Decision.OPT_IN, 1)
+    _state(OTHER, Purpose.PERSONALISATION, Decision.OPT_IN, 0)
+    objections.object_to(SUBJECT, "lake/sessions", "api")
+    masks.write_all()
+    with connect(Role.PRIVACY) as connection:
+        connection.execute("delete from consent.records where purpose = 'personalisation'")
+    assert masks.write_all() == 1
+    assert _read(redis_client, SUBJECT) == Mask(0b100, frozenset({"lake/sessions"}))
+    assert redis_client.exists(mask_key(OTHER)) == 0, "nobody of the ledger any more"
+    with connect(Role.PRIVACY) as connection:
+        connection.execute("delete from consent.records")
+    assert masks.refresh(SUBJECT) == Mask(0, frozenset({"lake/sessions"}))
+
+
+def test_withdrawing_everything_refuses_each_purpose_once(redis_client: "redis.Redis") -> None:
+    _state(SUBJECT, Purpose.PERSONALISATION, Decision.OPT_IN, 0)
+    _state(SUBJECT, Purpose.ANALYTICS, Decision.OPT_IN, 4_000)  # by a clock that is years ahead
+    added = ledger.withdraw_all(SUBJECT, "opt-out", "api")
+    assert added == sum(map(needs_consent, Purpose))
+    assert ledger.withdraw_all(SUBJECT, "opt-out", "api") == 0
+    assert ledger.current(SUBJECT) == frozenset()
+    assert len(ledger.history(SUBJECT)) == added + 2
+
+
+def test_a_stale_write_does_not_bring_back_the_mask_of_who_opted_out_of_masks(
+    redis_client: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _state(SUBJECT, Purpose.PERSONALISATION, Decision.OPT_IN, 0)
+    stale = list(masks._subjects())
+    objections.object_to(SUBJECT, masks.ASSET_KEY, "api")
+    masks.refresh(SUBJECT)
+    masks._write(redis_client, stale)
+    assert _read(redis_client, SUBJECT).bits == 0
+    redis_client.delete(mask_key(SUBJECT))  # an erasure under way took the key
+    passes = iter([stale, list(masks._subjects())])
+    monkeypatch.setattr(masks, "_subjects", lambda: iter(next(passes)))
+    masks.write_all()
+    assert _read(redis_client, SUBJECT).bits == 0
+
+
+def test_a_subject_who_opts_out_of_the_masks_agrees_to_nothing(
     redis_client: "redis.Redis",
 ) -> None:
     _state(SUBJECT, Purpose.PERSONALISATION, Decision.OPT_IN, 0)
     masks.write_all()
     objections.object_to(SUBJECT, masks.ASSET_KEY, "api")
     masks.write_all()
-    assert redis_client.exists(mask_key(SUBJECT)) == 0
-    assert _read(redis_client, SUBJECT) == Mask()
+    assert _read(redis_client, SUBJECT) == Mask(0, frozenset({masks.ASSET_KEY}))

@@ -244,6 +244,11 @@ def test_who_objected_to_an_asset_is_left_out_of_it(shop: SmallShop, table: str)
     before = ingest(table, shop).total
     objections.object_to(_pseudonym(), key, "test")
     summary = ingest(table, shop)
+    if (
+        table == "consents"
+    ):  # the proof of consent stays until an erasure, and a withdrawal always arrives
+        assert (summary.withheld, summary.total) == (0, before)
+        return
     held = 2 if table == "interactions" else 1
     assert (summary.withheld, summary.total) == (held, before - held)
     assert ingest(table, shop).total == before - held
