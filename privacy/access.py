@@ -6,15 +6,16 @@ from typing import Any
 
 import orjson
 
-from privacy import request_steps
+from privacy import request_steps, tombstones
 from privacy.contracts import AssetContract
 from privacy.database import Role, connect
-from privacy.fingerprints import seal, unseal
+from privacy.fingerprints import seal, stand_in, unseal
+from privacy.presence import is_present
 from privacy.registry import Registry
 from privacy.request_steps import Subject
 from privacy.stores import handler_for
 from privacy.stores.base import plain
-from privacy.vault import UnknownSubjectError, Vault
+from privacy.vault import Vault
 
 __all__ = ["EXPORT_LIFETIME", "collect", "describe_contract", "drop_expired", "open_export"]
 
@@ -82,22 +83,26 @@ def _document(assets: Sequence[dict[str, Any]]) -> bytes:
 
 
 def _store(subject: Subject, document: bytes) -> None:
+    """Keep the document; of somebody erased or unknown under a keyed stand-in, so that no pseudonym comes back."""
     expires = datetime.now(UTC) + EXPORT_LIFETIME
-    ciphertext = _encrypt(subject, document)
-    with connect(Role.PRIVACY) as connection:
-        connection.execute(
-            "insert into requests.exports (request_id, pseudonym, ciphertext, expires) values (%s, %s, %s, %s) "
-            "on conflict (request_id) do update set ciphertext = excluded.ciphertext, expires = excluded.expires",
-            [subject.request_id, subject.pseudonym, ciphertext, expires],
-        )
+    with tombstones.writing():
+        present = is_present(subject.pseudonym)
+        name = subject.pseudonym if present else stand_in(subject.pseudonym)
+        ciphertext = _encrypt(Subject(subject.request_id, name), document, present)
+        with connect(Role.PRIVACY) as connection:
+            connection.execute(
+                "insert into requests.exports (request_id, pseudonym, ciphertext, expires) values (%s, %s, %s, %s) "
+                "on conflict (request_id) do update set pseudonym = excluded.pseudonym, "
+                "ciphertext = excluded.ciphertext, expires = excluded.expires",
+                [subject.request_id, name, ciphertext, expires],
+            )
 
 
-def _encrypt(subject: Subject, document: bytes) -> bytes:
-    """Under the subject's data key; a subject whom the vault does not know has none, and gets a document all the same."""
-    try:
+def _encrypt(subject: Subject, document: bytes, present: bool) -> bytes:
+    """Under the subject's data key; who is not a subject has none, and gets a document all the same."""
+    if present:
         return _SUBJECT_KEY + Vault().encrypt_for(subject.pseudonym, _COLUMN, document)
-    except UnknownSubjectError:
-        return _PLATFORM_KEY + seal(_bound(subject), document).encode()
+    return _PLATFORM_KEY + seal(_bound(subject), document).encode()
 
 
 def _bound(subject: Subject) -> str:

@@ -14,7 +14,7 @@ from privacy import request_steps, tombstones
 from privacy.contracts import AssetContract
 from privacy.database import Role, connect
 from privacy.file_search import needles_of, search_files
-from privacy.registry import Registry
+from privacy.registry import PLATFORM_PREFIX, Registry
 from privacy.request_steps import Subject
 from privacy.settings import platform_settings
 from privacy.stores import handler_for
@@ -99,15 +99,24 @@ def _bury(pseudonyms: Sequence[str]) -> Mapping[str, int]:
 
 
 def _withhold(registry: Registry) -> Callable[[Sequence[str]], Mapping[str, int]]:
-    keys = [contract.key for contract in registry.holding_subjects]
+    """Objections of those whom the vault knows; of others nothing is held, and nothing is written.
+
+    None to the asset of the ledger: no materialisation removes anybody from it, and the tombstones keep rows out.
+    """
+    keys = [
+        contract.key
+        for contract in registry.holding_subjects
+        if contract.key.startswith(PLATFORM_PREFIX) or _rank(contract)[0] < 0
+    ]
 
     def action(pseudonyms: Sequence[str]) -> Mapping[str, int]:
         with connect(Role.PRIVACY) as connection:
             connection.execute(
                 "insert into consent.objections (pseudonym, asset_key, decision, mechanism) "
-                "select p, k, 'object', %s from unnest(%s::text[]) as p, unnest(%s::text[]) as k "
-                "where not exists (select from consent.withheld w where w.pseudonym = p and w.asset_key = k)",
-                [_MECHANISM, list(pseudonyms), keys],
+                "select s.pseudonym, k, 'object', %s from vault.subjects as s, unnest(%s::text[]) as k "
+                "where s.pseudonym = any(%s) and not exists "
+                "(select from consent.withheld w where w.pseudonym = s.pseudonym and w.asset_key = k)",
+                [_MECHANISM, keys, list(pseudonyms)],
             )
         return dict.fromkeys(pseudonyms, len(keys))
 

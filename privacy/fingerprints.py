@@ -14,9 +14,19 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from privacy.keys import KeyProvider, key_provider
 
-__all__ = ["KINDS", "SealError", "fingerprint", "fingerprints", "seal", "unseal"]
+__all__ = [
+    "KINDS",
+    "SealError",
+    "fingerprint",
+    "fingerprints",
+    "seal",
+    "stand_in",
+    "stand_ins",
+    "unseal",
+]
 
 KINDS = ("access", "erasure")
+_EXPORT = "export"
 _NONCE = 12
 
 
@@ -36,6 +46,17 @@ def fingerprints(pseudonym: str, keys: KeyProvider | None = None) -> list[bytes]
     return [_fingerprint(key.material, kind, pseudonym) for key in versions for kind in KINDS]
 
 
+def stand_in(pseudonym: str, keys: KeyProvider | None = None) -> str:
+    """What an export is stored under in place of the pseudonym of somebody whom the platform does not, or no longer, know."""
+    return fingerprint(_EXPORT, pseudonym, keys).hex()
+
+
+def stand_ins(pseudonym: str, keys: KeyProvider | None = None) -> list[str]:
+    """`stand_in` under every version of the key."""
+    versions = (keys or key_provider()).versions("tombstone")
+    return [_fingerprint(key.material, _EXPORT, pseudonym).hex() for key in versions]
+
+
 def _fingerprint(material: bytes, kind: str, pseudonym: str) -> bytes:
     return hmac.digest(material, f"request|{kind}|{pseudonym}".encode(), hashlib.sha256)
 
@@ -50,11 +71,11 @@ def seal(purpose: str, data: bytes, keys: KeyProvider | None = None) -> str:
 def unseal(purpose: str, sealed: str, keys: KeyProvider | None = None) -> bytes:
     """What `seal` was given for the same `purpose`; raises SealError."""
     version, _, text = sealed.partition(".")
-    raw = base64.b64decode(text)
     try:
+        raw = base64.b64decode(text)
         key = (keys or key_provider()).get("wrapping", int(version))
         return AESGCM(key.material).decrypt(raw[:_NONCE], raw[_NONCE:], purpose.encode())
-    except InvalidTag as error:
+    except (InvalidTag, ValueError) as error:
         raise SealError(
             "A sealed entry of a privacy request does not open: it was moved or changed, or the key file is another one."
         ) from error

@@ -21,9 +21,11 @@ from uuid import UUID, uuid4
 from privacy import access, audit, registry, request_steps
 from privacy.database import Role, connect
 from privacy.erasure import erase_everywhere, erase_online
-from privacy.fingerprints import fingerprint, fingerprints, seal, unseal
+from privacy.fingerprints import SealError, fingerprint, fingerprints, seal, unseal
+from privacy.keys import KeyProviderError
 from privacy.request_steps import Step, Subject
 from privacy.stores.scrub import scrub_postgres
+from privacy.vault import VaultError
 
 __all__ = [
     "ExportUnavailableError",
@@ -44,6 +46,9 @@ _PROCESSING = 0x53565052  # advisory lock: one process works on requests at a ti
 _COLUMNS = "request_id, kind, status, created, expected_completion_time, completed, detail"
 _NEW = "request_id, kind, fingerprint, status, expected_completion_time, detail"
 _OPEN = ("received", "in_progress", "incomplete")
+# What keeps a single request from being worked on: its seal, a key that is gone, its subject's data key.
+_UNREADABLE = (SealError, KeyProviderError, VaultError)
+_OWN_STORE = "platform/privacy_requests"
 
 
 class UnknownRequestError(KeyError):
@@ -174,9 +179,9 @@ def process(request_id: UUID) -> PrivacyRequest:
 
 
 def process_open(limit: int = 1_000) -> list[PrivacyRequest]:
-    """Work on the open requests, oldest first, erasures in one batch; returns how each of them stands.
+    """Work on the open requests, erasures first and in one batch, then access, oldest first; returns how each stands.
 
-    Returns nothing where another process is at it.
+    One that cannot be worked on is incomplete and holds up no other. Returns nothing where another process is at it.
     """
     access.drop_expired()
     with connect(Role.PRIVACY) as connection:
@@ -192,15 +197,38 @@ def _process(request_ids: Sequence[UUID]) -> dict[UUID, PrivacyRequest]:
         if not alone:
             return {}
         found = registry.load()
-        begun = [entry for request_id in request_ids if (entry := _begin(request_id))]
-        for kind, subject in begun:
-            if kind is RequestKind.ACCESS:
-                _finish([subject], access.collect(subject, found))
-        erased = [subject for kind, subject in begun if kind is RequestKind.ERASURE]
+        tried, erased = _begin_all(request_ids, RequestKind.ERASURE)
         if erased:
             _finish(erased, erase_everywhere(erased, found))
             scrub_postgres([("requests", "privacy_requests")])
-        return {subject.request_id: get(subject.request_id) for _, subject in begun}
+        asked, readers = _begin_all(request_ids, RequestKind.ACCESS)
+        for subject in readers:
+            with _guarded(subject.request_id):
+                _finish([subject], access.collect(subject, found))
+        return {request_id: get(request_id) for request_id in (*tried, *asked)}
+
+
+def _begin_all(request_ids: Sequence[UUID], kind: RequestKind) -> tuple[list[UUID], list[Subject]]:
+    """Take up the open requests of one kind; returns their ids, and the subjects of those that can be worked on."""
+    tried = [
+        request.request_id
+        for request in map(get, request_ids)
+        if request.kind is kind and request.is_open
+    ]
+    begun: list[Subject] = []
+    for request_id in tried:
+        with _guarded(request_id):
+            begun.append(_begin(request_id))
+    return tried, begun
+
+
+@contextmanager
+def _guarded(request_id: UUID) -> Iterator[None]:
+    """Leave a request incomplete, with the reason, that cannot be worked on; the others go on."""
+    try:
+        yield
+    except _UNREADABLE as error:
+        _leave_open(request_id, [f"{_OWN_STORE} (open): {request_steps.describe(error)}"])
 
 
 @contextmanager
@@ -211,11 +239,9 @@ def _processing() -> Iterator[bool]:
         yield bool(row and row[0])
 
 
-def _begin(request_id: UUID) -> tuple[RequestKind, Subject] | None:
+def _begin(request_id: UUID) -> Subject:
     """Take up an open request: a new attempt where the last one ended, the same one where it was cut short."""
     request = get(request_id)
-    if not request.is_open:
-        return None
     if request.status is RequestStatus.INCOMPLETE or request.kind is RequestKind.ACCESS:
         request_steps.restart(request_id)
     with connect(Role.PRIVACY) as connection:
@@ -225,9 +251,9 @@ def _begin(request_id: UUID) -> tuple[RequestKind, Subject] | None:
             "where request_id = %s returning detail ->> 'subject'",
             [request.attempts + 1, request_id],
         ).fetchone()
-    assert row is not None
-    pseudonym = unseal(_bound(request_id), row[0]).decode()
-    return request.kind, Subject(request_id, pseudonym)
+    if row is None or row[0] is None:
+        raise SealError("An open privacy request holds no sealed subject: ask for it anew.")
+    return Subject(request_id, unseal(_bound(request_id), row[0]).decode())
 
 
 def _finish(subjects: Sequence[Subject], done: bool) -> None:
@@ -238,7 +264,7 @@ def _finish(subjects: Sequence[Subject], done: bool) -> None:
         if done or not missing:
             _complete(subject)
         else:
-            _leave_open(subject, missing)
+            _leave_open(subject.request_id, missing)
 
 
 def _complete(subject: Subject) -> None:
@@ -248,21 +274,21 @@ def _complete(subject: Subject) -> None:
             "where request_id = %s and status = 'in_progress'",
             [subject.request_id],
         )
-        _audit("completed", subject, 0, connection)
+        _audit("completed", subject.request_id, 0, connection)
 
 
-def _leave_open(subject: Subject, missing: Sequence[str]) -> None:
+def _leave_open(request_id: UUID, missing: Sequence[str]) -> None:
     with connect(Role.PRIVACY) as connection:
         connection.execute(
             "update requests.privacy_requests set status = 'incomplete', "
             "detail = detail || jsonb_build_object('unfinished', %s::jsonb, 'last_attempt', now()) where request_id = %s",
-            [json.dumps(missing), subject.request_id],
+            [json.dumps(missing), request_id],
         )
-        _audit("incomplete", subject, len(missing), connection)
+        _audit("incomplete", request_id, len(missing), connection)
 
 
-def _audit(action: str, subject: Subject, missing: int, connection: Any) -> None:
-    detail = {"request_id": str(subject.request_id), "unfinished_steps": missing}
+def _audit(action: str, request_id: UUID, missing: int, connection: Any) -> None:
+    detail = {"request_id": str(request_id), "unfinished_steps": missing}
     audit.record("privacy requests", f"request {action}", detail, connection)
 
 

@@ -92,7 +92,11 @@ class Vault:
 
     def known(self, pseudonyms: Sequence[str]) -> set[str]:
         """Those of `pseudonyms` that stand for a subject in the vault."""
-        return set(self._data_keys(pseudonyms))
+        with self._connect() as connection:
+            rows = connection.execute(
+                "select pseudonym from vault.subjects where pseudonym = any(%s)", [list(pseudonyms)]
+            ).fetchall()
+        return {row[0] for row in rows}
 
     def store_direct(
         self,

@@ -9,7 +9,7 @@ from typing import Any
 
 from privacy.contracts import AssetContract
 from privacy.database import Role, connect
-from privacy.fingerprints import fingerprints
+from privacy.fingerprints import fingerprints, stand_ins
 from privacy.settings import platform_settings
 from privacy.stores.base import StoreHandler
 from privacy.stores.postgres import PostgresHandler
@@ -40,12 +40,35 @@ class VaultHandler(StoreHandler):
 
 
 class ExportsHandler(PostgresHandler):
-    """Exports made for earlier access requests: encrypted, so an export names them but does not repeat them."""
+    """Exports made for earlier access requests: encrypted, so an export names them but does not repeat them.
+
+    They are found by the pseudonym, or by the keyed stand-in under which they are kept for who is not a subject.
+    """
+
+    def find(self, contract: AssetContract, pseudonyms: Sequence[str]) -> dict[str, int]:
+        """Exports per subject."""
+        whose = {name: subject for subject in pseudonyms for name in _names(subject)}
+        counts: dict[str, int] = {}
+        for name, count in super().find(contract, list(whose)).items():
+            counts[whose[name]] = counts.get(whose[name], 0) + count
+        return counts
+
+    def erase(self, contract: AssetContract, pseudonyms: Sequence[str]) -> int:
+        """Delete the subjects' exports; returns how many there were."""
+        return super().erase(contract, [name for subject in pseudonyms for name in _names(subject)])
 
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """Each export's request and the time it expires."""
-        rows = super().export(contract, pseudonym)
+        rows = [
+            row
+            for name in _names(pseudonym)
+            for row in super(ExportsHandler, self).export(contract, name)
+        ]
         return [{name: row[name] for name in ("request_id", "expires")} for row in rows]
+
+
+def _names(pseudonym: str) -> list[str]:
+    return [pseudonym, *stand_ins(pseudonym)]
 
 
 class RequestsHandler(StoreHandler):

@@ -1,6 +1,6 @@
 """Every asset over HTTP: what it holds about people, leaving one out of it, erasing one from it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Literal
 
@@ -9,11 +9,13 @@ import redis
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from consent import masks, objections
-from privacy import audit, registry
+from consent import ledger, masks, objections
+from consent.purposes import needs_consent
+from privacy import audit, registry, tombstones
 from privacy.access import nobody_held
 from privacy.contracts import AssetContract, Category, LegalBasis, Purpose
 from privacy.erasure import erase_from
+from privacy.presence import is_present
 from privacy.request_steps import describe
 from privacy.stores import handler_for
 from privacy.stores.base import StoreError, StoreLockedError
@@ -27,6 +29,11 @@ __all__ = ["router"]
 router = APIRouter(prefix="/v1/assets", tags=["assets"], dependencies=[RequirePrivacy])
 _ACTOR = "api"
 _REFERENCE = "AAFkm1qVbR0nJ5mHq0u3s8pXw2Zt7yLcV4gKe9dQxNfTjBvA6hUrMzWo1iPsEyCl"
+_PROOF_KEPT = (
+    "Every consent is withdrawn. The proof of consent, these statements included, is kept until the person is erased: "
+    "POST /v1/privacy-requests with kind 'erasure'."
+)
+_EMPTY_MASK_KEPT = "The mask permits nothing now; it stays, empty, so that the objection holds."
 _ONLINE = ("redis", "redis_stream", "feast_online")
 AssetKey = Annotated[
     str,
@@ -129,7 +136,9 @@ class AssetOutcome(BaseModel):
         int,
         Field(description="Rows, keys or entries still there; they go at the next materialisation"),
     ]
-    reason: Annotated[str | None, Field(description="Why there was nothing to do")] = None
+    reason: Annotated[
+        str | None, Field(description="Why there was nothing to do, or what stays and why")
+    ] = None
 
 
 @contextmanager
@@ -191,10 +200,52 @@ def _nothing_to_do(contract: AssetContract) -> AssetOutcome:
 
 
 def _withhold(contract: AssetContract, pseudonym: str, mechanism: str) -> None:
-    """Record the objection, and let serving know at once."""
-    if objections.object_to(pseudonym, contract.key, mechanism):
-        audit.record(_ACTOR, "objection", {"asset": contract.key, "mechanism": mechanism})
-    masks.refresh(pseudonym)
+    """Record the objection, and let serving know at once; nothing is written about who is not, or no longer, a subject."""
+    with tombstones.writing():
+        if not is_present(pseudonym):
+            return
+        if objections.object_to(pseudonym, contract.key, mechanism):
+            audit.record(_ACTOR, "objection", {"asset": contract.key, "mechanism": mechanism})
+        masks.refresh(pseudonym)
+
+
+def _withdraw(contract: AssetContract, pseudonym: str, mechanism: str) -> AssetOutcome:
+    """Refuse every purpose in the ledger, which keeps the statements: they prove what was agreed to, and when.
+
+    The answer about who is no subject is that about somebody who had never stated anything.
+    """
+    held = sum(map(needs_consent, Purpose))
+    with tombstones.writing():
+        if is_present(pseudonym):
+            ledger.withdraw_all(pseudonym, mechanism, _ACTOR)
+            audit.record(_ACTOR, "every consent withdrawn", {"mechanism": mechanism})
+            masks.refresh(pseudonym)
+            held = handler_for(contract).verify(contract, [pseudonym])
+    return _kept(contract, held, _PROOF_KEPT, withheld=False)
+
+
+def _close_mask(contract: AssetContract, pseudonym: str, mechanism: str) -> AssetOutcome:
+    """Empty the mask but keep its key: a deleted one could be written back by a daily write under way."""
+    _withhold(contract, pseudonym, mechanism)
+    return _kept(contract, 1, _EMPTY_MASK_KEPT, withheld=True)
+
+
+def _kept(contract: AssetContract, held: int, reason: str, *, withheld: bool) -> AssetOutcome:
+    return AssetOutcome(
+        asset=contract.key,
+        holds_subjects=True,
+        withheld=withheld,
+        removed=0,
+        held=held,
+        reason=reason,
+    )
+
+
+# Assets in which an opt-out and an erasure from the asset alone are something else than leaving the person out.
+_OWN_WAY: dict[str, Callable[[AssetContract, str, str], AssetOutcome]] = {
+    ledger.ASSET_KEY: _withdraw,
+    masks.ASSET_KEY: _close_mask,
+}
 
 
 def _outcome(
@@ -232,7 +283,8 @@ def list_assets() -> AssetList:
 def opt_out_of_asset(key: AssetKey, body: OptOut) -> AssetOutcome:
     """Record the objection: serving honours it at once, and each later materialisation leaves the person out.
 
-    What serving reads of the asset is removed now. Works for every asset; one in which nobody can be found says so.
+    What serving reads of the asset is removed now. Works for every asset; one in which nobody can be found says so. Of the
+    consent ledger, it withdraws every consent: the ledger itself is the proof, and stays.
     """
     with _answered():
         contract = registry.load().get(key)
@@ -240,6 +292,8 @@ def opt_out_of_asset(key: AssetKey, body: OptOut) -> AssetOutcome:
         _own_store_refused(contract)
         if not contract.holds_subjects:
             return _nothing_to_do(contract)
+        if own_way := _OWN_WAY.get(key):
+            return own_way(contract, pseudonym, "opt-out")
         _withhold(contract, pseudonym, "opt-out")
         online = contract.store.kind in _ONLINE
         removed = handler_for(contract).erase(contract, [pseudonym]) if online else 0
@@ -265,7 +319,8 @@ def erase_from_asset(
 ) -> AssetOutcome:
     """Erase the person from this asset now, bytes on disk included, and leave them out of it from now on.
 
-    For every asset at once, with proof, make a privacy request of kind `erasure`.
+    For every asset at once, with proof, make a privacy request of kind `erasure`. The consent ledger keeps the proof of
+    consent until then: here, every consent in it is withdrawn.
     """
     with _answered():
         contract = registry.load().get(key)
@@ -273,6 +328,8 @@ def erase_from_asset(
         _own_store_refused(contract)
         if not contract.holds_subjects:
             return _nothing_to_do(contract)
+        if own_way := _OWN_WAY.get(key):
+            return own_way(contract, pseudonym, "erasure from asset")
         _withhold(contract, pseudonym, "erasure from asset")
         removed = erase_from(contract, [pseudonym])
         audit.record(_ACTOR, "erased from asset", {"asset": key, "removed": removed})

@@ -1,20 +1,32 @@
 """The routes of assets and privacy requests: for every asset, for anybody, without telling who is a customer."""
 
 import asyncio
+import json
+import secrets
 from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
+import redis
 from fastapi import FastAPI
+from psycopg import sql
 
+from consent import ledger, masks, objections
+from consent.masks import mask_key
+from orchestration.defs.consent.masks import CONTRACT as MASKS
+from orchestration.defs.ingest.contracts import CONTRACTS as INGEST
 from privacy import registry, requests
 from privacy.database import Role, connect
+from privacy.requests import RequestKind, RequestStatus
 from privacy.stores import handler_for
 from privacy.subject_reference import issue
 from serving.api import assets, privacy_requests
 from serving.auth import Scope, api_keys
 from serving.problems import add_problem_handlers
+from tests.integration.people.conftest import CONTRACTS
+
+LEDGER = INGEST["consents"]
 
 
 class Client:
@@ -111,6 +123,98 @@ def test_every_asset_can_be_asked_to_erase_a_person(client: Client, people) -> N
     for key in ("shop/orders", "lake/interactions", "models/lightfm", "staging/stg_orders"):
         assert held(key, people.leaver) == 0
         assert held(key, people.stayer) > 0
+
+
+@pytest.fixture
+def consent_assets(people) -> None:
+    registry.publish((*CONTRACTS, LEDGER, MASKS))
+
+
+@pytest.mark.usefixtures("consent_assets")
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_leaving_the_ledger_withdraws_every_consent_and_keeps_the_proof(
+    client: Client, people, redis_client: "redis.Redis", method: str
+) -> None:
+    masks.refresh(people.leaver)
+    before = len(ledger.history(people.leaver))
+    assert ledger.current(people.leaver)
+
+    answer = leave(client, method, "consent/records", people.leaver)
+
+    assert answer["reason"].startswith("Every consent is withdrawn. The proof of consent")
+    assert (answer["withheld"], answer["removed"]) == (False, 0)
+    assert ledger.current(people.leaver) == frozenset()
+    assert len(ledger.history(people.leaver)) == answer["held"] > before
+    assert redis_client.hget(mask_key(people.leaver), "mask") == b"0"
+    assert objections.withheld("consent/records") == frozenset()
+    assert ledger.current(people.stayer)
+
+
+@pytest.mark.usefixtures("consent_assets")
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_leaving_the_masks_leaves_an_empty_one(
+    client: Client, people, redis_client: "redis.Redis", method: str
+) -> None:
+    masks.refresh(people.leaver)
+    answer = leave(client, method, "consent/masks", people.leaver)
+    assert (answer["withheld"], answer["held"]) == (True, 1)
+    assert redis_client.hget(mask_key(people.leaver), "mask") == b"0"
+
+
+@pytest.mark.usefixtures("consent_assets")
+@pytest.mark.parametrize("erased", [True, False], ids=["erased", "unknown"])
+def test_nothing_is_written_about_who_is_no_subject(
+    client: Client, people, redis_client: "redis.Redis", erased: bool
+) -> None:
+    name = people.leaver if erased else secrets.token_hex(16)
+    if erased:
+        request, _ = requests.submit(RequestKind.ERASURE, name, "test")
+        assert requests.process(request.request_id).status is RequestStatus.COMPLETED
+    for asset in client.get("/v1/assets").json()["assets"]:
+        if asset["key"].startswith("platform/") or not asset["holds_subjects"]:
+            continue
+        for method in ("POST", "DELETE"):
+            theirs = leave(client, method, asset["key"], name)
+            assert theirs["removed"] == 0
+            if asset["key"].startswith("consent/"):  # where the answer is composed
+                stayers = leave(client, method, asset["key"], people.stayer)
+                assert {k: v for k, v in theirs.items() if k != "held"} == {
+                    k: v for k, v in stayers.items() if k != "held"
+                }
+                assert theirs["held"] > 0
+    made = [requests.submit(kind, name, "test")[0].request_id for kind in RequestKind]
+    assert holding(name, redis_client) == []
+    requests.process(made[0])
+    document, _ = requests.export_of(made[0])
+    held_in = {a["asset"] for a in json.loads(document)["assets"] if a["held"]}
+    assert held_in == {"platform/privacy_requests"}
+    assert holding(name, redis_client) == []
+    assert requests.process(made[1]).status is RequestStatus.COMPLETED
+    with connect(Role.PRIVACY) as connection:
+        assert connection.execute("select count(*) from requests.exports").fetchone() == (0,)
+
+
+def leave(client: Client, method: str, key: str, pseudonym: str) -> dict[str, Any]:
+    reference = issue(pseudonym)
+    if method == "POST":
+        answer = client.post(f"/v1/assets/{key}/opt-out", json={"subject_ref": reference})
+    else:
+        answer = client.delete(f"/v1/assets/{key}/subjects/{reference}")
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def holding(pseudonym: str, client: "redis.Redis") -> list[str]:
+    """Tables with a pseudonym column and Redis keys that hold `pseudonym`."""
+    found = [str(key) for key in client.keys(f"*{pseudonym}*")]
+    with connect(Role.PRIVACY) as connection:
+        for table in ("consent.objections", "consent.records", "requests.exports"):
+            query = sql.SQL("select count(*) from {} where pseudonym = %s").format(
+                sql.Identifier(*table.split("."))
+            )
+            row = connection.execute(query, [pseudonym]).fetchone()
+            found += [table] if row and row[0] else []
+    return found
 
 
 def test_a_request_is_made_followed_and_fetched(client: Client, people) -> None:
