@@ -1,4 +1,4 @@
-"""A data-quality check of every ingested asset; it blocks where identity or consent is at stake."""
+"""A data-quality check of every ingested asset; it blocks wherever an asset holds subjects."""
 
 import dagster as dg
 
@@ -6,11 +6,18 @@ from orchestration.ingest.run import asset_key
 from orchestration.quality.report import TableReport
 from orchestration.quality.rules import Severity
 from orchestration.quality.run import check_stored_table
-from orchestration.sources.model import TABLES
+from orchestration.sources.model import TABLES, Handling, Table
 
 __all__ = ["quality_checks"]
 
-BLOCKING = frozenset({"consent/records", "shop/customers", "lake/interactions"})
+
+def _holds_subject(table: Table) -> bool:
+    return any(handling is Handling.SUBJECT_ID for _, handling, _ in table.columns.values())
+
+
+BLOCKING = frozenset(asset_key(name) for name, table in TABLES.items() if _holds_subject(table))
+"""Assets with rows about subjects, the consent ledger among them: nothing is made of them while a critical rule is
+broken, such as that of a pseudonym or of a masked text."""
 
 
 def _result(report: TableReport) -> dg.AssetCheckResult:

@@ -118,7 +118,9 @@ def test_the_checks_fail_and_block_where_identity_is_at_stake(customers: None) -
     blocking = {
         key for key, definition in checks.items() if next(iter(definition.check_specs)).blocking
     }
-    assert blocking == {"consent/records", "shop/customers", "lake/interactions"}
+    without_subjects = {"shop/products", "shop/inventory"}
+    assert blocking == set(checks) - without_subjects
+    assert {"consent/records", "shop/feedback", "shop/orders"} <= blocking
 
     @dg.asset(key=["shop", "customers"])
     def customers_asset() -> None: ...
@@ -128,3 +130,20 @@ def test_the_checks_fail_and_block_where_identity_is_at_stake(customers: None) -
     assert not evaluation.passed
     assert evaluation.severity is dg.AssetCheckSeverity.ERROR
     assert "4711" not in str(evaluation.metadata) + str(evaluation.description)
+
+
+def test_an_address_in_masked_feedback_stops_what_is_made_of_it(clean_database: None) -> None:
+    _feedback("write to me: jane@example.org")
+
+    @dg.asset(key=["shop", "feedback"])
+    def feedback_asset() -> None: ...
+
+    @dg.asset(deps=[feedback_asset])
+    def made_of_it() -> None: ...
+
+    check = next(
+        check for check in quality_checks if check.check_key.asset_key.path == ["shop", "feedback"]
+    )
+    result = dg.materialize([feedback_asset, made_of_it, check], raise_on_error=False)
+    assert not result.success
+    assert not result.asset_materializations_for_node("made_of_it")

@@ -64,16 +64,64 @@ def test_bad_data_fails_with_counts_and_without_values(tmp_path: Path) -> None:
     assert "euro" not in printed + repr(report)
 
 
-def test_refused_rows_are_counted_and_a_source_of_mostly_refused_rows_fails(tmp_path: Path) -> None:
-    some = CUSTOMERS + "c99,old@example.org,299,2026-01-02 03:04:05\n"
-    report = run_suites(str(_shop(tmp_path, customers=some)), tmp_path)
-    assert report.success
-    assert report.tables[0].quarantined == {"impossible_age": 1}
+def _impossible_ages(share: float) -> str:
+    """100 customers, of which the connector refuses `share`."""
+    ages = [299 if n < 100 * share else 30 for n in range(100)]
+    rows = (f"c{n},a{n}@example.org,{age},2026-01-02 03:04:05" for n, age in enumerate(ages))
+    return "\n".join(["number,mail,age,changed", *rows]) + "\n"
 
-    most = CUSTOMERS.replace(",2026-01", ",1806-01")
-    report = run_suites(str(_shop(tmp_path, customers=most)), tmp_path)
+
+def test_a_few_refused_rows_pass_and_are_shown_with_their_share(tmp_path: Path) -> None:
+    report = run_suites(str(_shop(tmp_path, customers=_impossible_ages(0.05))), tmp_path)
+    assert report.success
+    customers = report.tables[0]
+    assert (customers.read, customers.rows) == (100, 95)
+    assert customers.quarantined == {"impossible_age": 5}
+    assert "5 (5 %)" in _printed(report)
+    assert "impossible_age 5" in _printed(report)
+
+
+def test_a_table_with_too_many_refused_rows_fails_though_no_rule_sees_them(tmp_path: Path) -> None:
+    shop = str(_shop(tmp_path, customers=_impossible_ages(0.45)))
+    report = run_suites(shop, tmp_path)
+    customers, products = report.tables
     assert not report.success
-    assert "more than half of it is refused" in _printed(report)
+    assert not customers.success
+    assert not customers.broken
+    assert customers.severity == "critical"
+    assert products.success
+    assert "quarantined 45 %, limit 5 %" in _printed(report)
+
+    assert run_suites(shop, tmp_path, max_quarantined=0.45).success
+    assert not run_suites(shop, tmp_path, max_quarantined=0.44).success
+
+
+def test_negative_quantities_fail_the_table(tmp_path: Path) -> None:
+    quantities = [-5 if n < 45 else 3 for n in range(100)]
+    rows = (f"p{n},M,{quantity},2026-01-02 03:04:05" for n, quantity in enumerate(quantities))
+    (tmp_path / "stock.csv").write_text("\n".join(["sku,size,stock,changed", *rows]) + "\n")
+    mapping = tmp_path / "stock.yaml"
+    mapping.write_text(
+        "name: stock\ntables:\n  inventory:\n    files: stock.csv\n"
+        "    columns: {product_id: sku, size: size, quantity: stock, updated_at: changed}\n"
+    )
+    report = run_suites(str(mapping), tmp_path)
+    assert report.tables[0].quarantined.total() == 45
+    assert not report.success
+
+
+def test_a_mapped_table_without_rows_fails_beside_a_full_one(tmp_path: Path) -> None:
+    header = CUSTOMERS.partition("\n")[0] + "\n"
+    report = run_suites(str(_shop(tmp_path, customers=header)), tmp_path)
+    assert not report.success
+    assert [table.faults for table in report.tables] == [["no rows"], []]
+    assert "no rows" in _printed(report)
+
+
+@pytest.mark.parametrize("limit", [-0.1, 5, float("nan")])
+def test_a_limit_that_is_no_share_is_refused(tmp_path: Path, limit: float) -> None:
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        run_suites(str(_shop(tmp_path)), tmp_path, max_quarantined=limit)
 
 
 def test_unknown_values_break_nothing_but_a_rule_that_asks_for_them(tmp_path: Path) -> None:
