@@ -5,12 +5,20 @@ Two places keep copies of column values apart from the rows: per-file statistics
 literally. So rows are erased by a merge with a table of pseudonyms, and the files that held them are vacuumed at once.
 Merges stream their source (``streamed_exec=True``): without it delta-rs derives a range of keys from the source to prune
 files, and writes that range, which for one erased subject is the pseudonym itself, into the log.
+
+A vacuum is full: it lists the table's folder, so that a Parquet file that a crashed write left without ever naming it in the
+log goes too. A write under way has such files as well, so writers hold a shared lock of the table until they
+have committed, and a vacuum an exclusive one. Lock files lie in ``.locks`` beside the tables, are empty, and hold
+processes of one machine apart, which is where the lake lies.
 """
 
+import fcntl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import quote
 
 import duckdb
 import pyarrow as pa
@@ -34,6 +42,7 @@ __all__ = [
 ]
 
 IDENTIFYING_COLUMNS = frozenset({"pseudonym", "session", "source_key", "query"})
+_LOCKS = ".locks"
 _STATISTICS = "delta.dataSkippingStatsColumns"
 _KEEP_OLD_FILES_HOURS = 24
 _ATTEMPTS = 5
@@ -92,31 +101,30 @@ def append_new(path: str | Path, rows: pa.Table, key: str = "source_key") -> int
         )
         return int(merge.when_not_matched_insert_all().execute()["num_target_rows_inserted"])
 
-    return _with_retries(path, attempt)
+    return _writing(path, attempt)
 
 
 def replace(path: str | Path, rows: pa.Table) -> int:
     """Make `rows` the table's whole content; returns the new version. Files a day out of use are deleted."""
 
-    def attempt() -> int:
+    def attempt() -> None:
         create_or_open(path, rows.schema)
         write_deltalake(str(table_path(path)), rows, mode="overwrite", schema_mode="overwrite")
         table = open_table(path)
         wanted = _configuration(rows.schema)
         if table.metadata().configuration.get(_STATISTICS) != wanted[_STATISTICS]:
             table.alter.set_table_properties(wanted)
-        table.vacuum(
-            retention_hours=_KEEP_OLD_FILES_HOURS, enforce_retention_duration=False, dry_run=False
-        )
-        return int(open_table(path).version())
 
-    return _with_retries(path, attempt)
+    _writing(path, attempt)
+    _vacuum(path, _KEEP_OLD_FILES_HOURS)
+    return int(open_table(path).version())
 
 
 def erase(path: str | Path, column: str, pseudonyms: Sequence[str]) -> int:
-    """Delete the rows whose `column` is one of `pseudonyms`, and every old file; returns how many.
+    """Delete the rows whose `column` is one of `pseudonyms`, and every file not in use; returns how many rows.
 
     The files are vacuumed even where no row is left to delete, so that an erasure cut short is finished by the next.
+    Waits for writes of the table that are under way.
     """
     if not exists(path):
         return 0
@@ -124,21 +132,20 @@ def erase(path: str | Path, column: str, pseudonyms: Sequence[str]) -> int:
 
     def attempt() -> int:
         table = open_table(path)
-        deleted = 0
-        if _matches(table, column, doomed):
-            merge = table.merge(
-                doomed,
-                f"t.{column} = s.{column}",
-                source_alias="s",
-                target_alias="t",
-                streamed_exec=True,
-            )
-            deleted = int(merge.when_matched_delete().execute()["num_target_rows_deleted"])
-            table = open_table(path)
-        table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
-        return deleted
+        if not _matches(table, column, doomed):
+            return 0
+        merge = table.merge(
+            doomed,
+            f"t.{column} = s.{column}",
+            source_alias="s",
+            target_alias="t",
+            streamed_exec=True,
+        )
+        return int(merge.when_matched_delete().execute()["num_target_rows_deleted"])
 
-    return _with_retries(path, attempt)
+    deleted = _writing(path, attempt)
+    _vacuum(path, 0)
+    return deleted
 
 
 def count(path: str | Path, column: str | None = None, pseudonym: str | None = None) -> int:
@@ -202,6 +209,45 @@ def _matches(table: DeltaTable, column: str, wanted: pa.Table) -> int:
             [files],
         ).fetchone()
     return int(found[0]) if found else 0
+
+
+def _writing(path: str | Path, attempt: Callable[[], _Result]) -> _Result:
+    """Run `attempt` while no vacuum of the table runs; other writers may run beside it."""
+
+    def locked() -> _Result:
+        with _locked(path, fcntl.LOCK_SH):
+            return attempt()
+
+    return _with_retries(path, locked)
+
+
+def _vacuum(path: str | Path, retention_hours: int) -> None:
+    """Delete the files that are in no version younger than `retention_hours`, named in the log or not."""
+
+    def attempt() -> None:
+        with _locked(path, fcntl.LOCK_EX):
+            # Opened under the lock: an older version does not know what was committed since.
+            open_table(path).vacuum(
+                retention_hours=retention_hours,
+                enforce_retention_duration=False,
+                dry_run=False,
+                full=True,
+            )
+
+    _with_retries(path, attempt)
+
+
+@contextmanager
+def _locked(path: str | Path, operation: int) -> Iterator[None]:
+    """Hold the table's lock, shared (`fcntl.LOCK_SH`) or exclusive (`fcntl.LOCK_EX`); waits for it."""
+    root, table = platform_settings().lake_dir.resolve(), table_path(path).resolve()
+    name = table.relative_to(root) if table.is_relative_to(root) else table
+    folder = root / _LOCKS
+    folder.mkdir(parents=True, exist_ok=True)
+    # Each opening has a lock of its own, so threads of one process are held apart as well.
+    with (folder / f"{quote(str(name), safe='')}.lock").open("ab") as file:
+        fcntl.flock(file, operation)
+        yield
 
 
 def _with_retries(path: str | Path, attempt: Callable[[], _Result]) -> _Result:

@@ -1,8 +1,12 @@
+import fcntl
+import os
 import secrets
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from privacy import lake
@@ -67,6 +71,52 @@ def test_no_byte_of_an_erased_pseudonym_is_left(path: Path) -> None:
     assert _files_with(path, "only mine") == []
     assert lake.count(path) == lake.count(path, "pseudonym", kept) == 1
     assert lake.erase(path, "pseudonym", [doomed]) == 0
+
+
+def test_a_file_that_a_crashed_write_left_is_gone_after_an_erasure(path: Path) -> None:
+    doomed, kept = secrets.token_hex(16), secrets.token_hex(16)
+    lake.append_new(path, _events([kept]))
+    orphan = path / "part-00000-crashed.snappy.parquet"
+    pq.write_table(_events([doomed]), orphan)
+    assert lake.erase(path, "pseudonym", [doomed]) == 0
+    assert not orphan.exists()
+    assert _files_with(path, doomed) == []
+    assert lake.count(path) == 1
+
+
+def test_a_replacement_deletes_what_a_write_left_the_day_before_yesterday(path: Path) -> None:
+    rows = _events([secrets.token_hex(16)])
+    lake.replace(path, rows)
+    old, new = path / "old.parquet", path / "new.parquet"
+    for orphan in (old, new):
+        pq.write_table(rows, orphan)
+    two_days_ago = time.time() - 48 * 3600
+    os.utime(old, (two_days_ago, two_days_ago))
+    lake.replace(path, rows)
+    assert not old.exists()
+    assert new.exists()
+
+
+def test_an_erasure_takes_no_file_from_a_write_under_way(path: Path) -> None:
+    doomed = secrets.token_hex(16)
+    batches = [_events([secrets.token_hex(16) for _ in range(50)]) for _ in range(6)]
+    lake.append_new(path, _events([doomed]))
+    with ThreadPoolExecutor(3) as pool:
+        added = [pool.submit(lake.append_new, path, batch) for batch in batches]
+        erased = [pool.submit(lake.erase, path, "pseudonym", [doomed]) for _ in range(3)]
+    assert sum(future.result() for future in erased) >= 1
+    assert sum(future.result() for future in added) == 300
+    assert lake.open_table(path).to_pyarrow_table().num_rows == 300
+
+
+def test_a_vacuum_waits_for_a_writer(path: Path) -> None:
+    lake.append_new(path, _events(["a"]))
+    with ThreadPoolExecutor(1) as pool:
+        with lake._locked(path, fcntl.LOCK_SH):
+            erased = pool.submit(lake.erase, path, "pseudonym", ["a"])
+            with pytest.raises(TimeoutError):
+                erased.result(timeout=0.5)
+        assert erased.result(timeout=30) == 1
 
 
 def test_a_replaced_table_keeps_its_statistics_free_of_identifying_columns(path: Path) -> None:
