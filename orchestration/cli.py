@@ -19,6 +19,7 @@ from rich.prompt import Confirm
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration import demo as platform_demo
+from orchestration.commands import consent, privacy
 from orchestration.progress import console, fail, stage
 from orchestration.servers import platform
 from orchestration.servers.materialisation import RunFailedError
@@ -39,6 +40,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.add_typer(privacy.app, name="privacy")
+app.add_typer(consent.app, name="consent")
 
 
 def _epilog(example: str) -> str:

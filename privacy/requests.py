@@ -36,6 +36,7 @@ __all__ = [
     "create",
     "export_of",
     "get",
+    "listed",
     "process",
     "process_open",
     "submit",
@@ -154,6 +155,17 @@ def get(request_id: UUID) -> PrivacyRequest:
     if row is None:
         raise UnknownRequestError("There is no privacy request with this id.")
     return _request(row)
+
+
+def listed(*, open_only: bool) -> list[PrivacyRequest]:
+    """Every request, or every open one, the one due first at the head."""
+    with connect(Role.PRIVACY) as connection:
+        rows = connection.execute(
+            f"select {_COLUMNS} from requests.privacy_requests where status = any(%s) or not %s "  # noqa: S608
+            "order by expected_completion_time, request_id",
+            [list(_OPEN), open_only],
+        ).fetchall()
+    return [_request(row) for row in rows]
 
 
 def export_of(request_id: UUID) -> tuple[bytes, datetime]:

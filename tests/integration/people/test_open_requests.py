@@ -1,7 +1,11 @@
 """One request that cannot be worked on says so and holds up no other; erasures come before access."""
 
-import pytest
+import json
 
+import pytest
+from typer.testing import CliRunner
+
+from orchestration.commands.privacy import app
 from privacy import fingerprints, requests
 from privacy.database import Role, connect
 from privacy.keys import UnknownKeyError
@@ -67,3 +71,16 @@ def test_an_erasure_asked_for_after_an_access_is_worked_on_before_it(people) -> 
     requests.process_open()
     assert requests.get(erasure.request_id).status is RequestStatus.COMPLETED
     assert requests.get(access.request_id).status is RequestStatus.CANCELLED
+
+
+def test_open_requests_are_listed_without_whom_they_are_about(people) -> None:
+    access, _ = requests.create(RequestKind.ACCESS, people.leaver, "test")
+    shown = CliRunner().invoke(app, ["requests", "--json"])
+    assert shown.exit_code == 0
+    assert str(access.request_id) in {row["request_id"] for row in json.loads(shown.output)}
+    assert people.leaver not in shown.output
+    requests.process(access.request_id)
+    assert access.request_id not in {
+        request.request_id for request in requests.listed(open_only=True)
+    }
+    assert access.request_id in {request.request_id for request in requests.listed(open_only=False)}
