@@ -2,10 +2,12 @@
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from privacy.contracts import AssetContract
 from privacy.database import Role, connect
@@ -18,7 +20,7 @@ from privacy.vault import Vault
 __all__ = ["ExportsHandler", "RequestsHandler", "TemporaryFilesHandler", "VaultHandler"]
 
 
-class VaultHandler(StoreHandler):
+class VaultHandler(PostgresHandler):
     """The vault: direct identifiers are exported in clear to their owner; erasing destroys the data key as well."""
 
     def find(self, contract: AssetContract, pseudonyms: Sequence[str]) -> dict[str, int]:
@@ -120,6 +122,10 @@ class RequestsHandler(StoreHandler):
                 [wanted],
             ).rowcount
 
+    def held(self, contract: AssetContract) -> Iterator[pa.Array]:
+        """Nothing: the requests hold no pseudonym that can be read."""
+        yield from ()
+
     def tables(self, contract: AssetContract) -> tuple[tuple[str, str], ...]:
         """The table of requests."""
         return (("requests", "privacy_requests"),)
@@ -137,6 +143,10 @@ class TemporaryFilesHandler(StoreHandler):
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """Nothing: these are passing copies of what the other assets hold."""
         return []
+
+    def held(self, contract: AssetContract) -> Iterator[pa.Array]:
+        """Nothing: see `find`."""
+        yield from ()
 
     def erase(self, contract: AssetContract, pseudonyms: Sequence[str]) -> int:
         """Delete whatever no one has changed for an hour; returns how many files and folders."""

@@ -7,15 +7,17 @@ stream is erased by rebuilding it, entries, groups and pending lists, in one ato
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
+import pyarrow as pa
 import redis
 
 from privacy.contracts import AssetContract, RedisStore, RedisStream
 from privacy.database import redis_url
-from privacy.stores.base import StoreError, StoreHandler
+from privacy.stores.base import BATCH_ROWS, StoreError, StoreHandler, subject_column
 
-__all__ = ["RedisKeysHandler", "RedisStreamHandler", "redis_client", "text_value"]
+__all__ = ["RedisKeysHandler", "RedisStreamHandler", "redis_client", "scanned", "text_value"]
 
 _SCAN = 5_000
 _REBUILD = """
@@ -122,8 +124,14 @@ def read_key(client: Any, key: bytes) -> Any:
             )
 
 
-def keys_of(client: Any, contract: AssetContract, pseudonym: str) -> list[bytes]:
-    """The keys that exist for one subject; a pattern with ``*`` walks over all keys."""
+def scanned(client: Any, glob: str | bytes) -> Iterator[list[bytes]]:
+    """The keys that match `glob`, in batches."""
+    keys = client.scan_iter(glob, count=_SCAN)
+    while batch := list(islice(keys, BATCH_ROWS)):
+        yield batch
+
+
+def _pattern(contract: AssetContract) -> str:
     if not isinstance(contract.store, RedisStore):
         raise StoreError(f"Asset {contract.key} has no Redis keys ({contract.store.kind}).")
     pattern = contract.store.pattern
@@ -131,12 +139,21 @@ def keys_of(client: Any, contract: AssetContract, pseudonym: str) -> list[bytes]
         raise StoreError(
             f"The key pattern of {contract.key} lacks '{{pseudonym}}': correct its contract."
         )
+    return pattern
+
+
+def _glob(pattern: str, pseudonym: str) -> str:
+    pieces = [_GLOB.sub(r"\\\1", piece) for piece in pattern.split("*")]
+    return "*".join(pieces).replace("{pseudonym}", pseudonym)
+
+
+def keys_of(client: Any, contract: AssetContract, pseudonym: str) -> list[bytes]:
+    """The keys that exist for one subject; a pattern with ``*`` walks over all keys."""
+    pattern = _pattern(contract)
     if "*" not in pattern:
         key = pattern.replace("{pseudonym}", pseudonym).encode()
         return [key] if client.exists(key) else []
-    pieces = [_GLOB.sub(r"\\\1", piece) for piece in pattern.split("*")]
-    glob = "*".join(pieces).replace("{pseudonym}", pseudonym)
-    return sorted(client.scan_iter(glob, count=_SCAN))
+    return sorted(client.scan_iter(_glob(pattern, pseudonym), count=_SCAN))
 
 
 class RedisKeysHandler(StoreHandler):
@@ -163,9 +180,25 @@ class RedisKeysHandler(StoreHandler):
             keys = [key for name in pseudonyms for key in keys_of(client, contract, name)]
             return int(client.delete(*keys)) if keys else 0
 
+    def held(self, contract: AssetContract) -> Iterator[pa.Array]:
+        """The part of each key's name that the pattern says is the pseudonym."""
+        pattern = _pattern(contract)
+        parts = re.escape(pattern).replace(re.escape("{pseudonym}"), "(.*?)")
+        name = re.compile(parts.replace(re.escape("*"), ".*"), re.DOTALL)
+        with redis_client() as client:
+            for keys in scanned(client, _glob(pattern, "*")):
+                found = (name.fullmatch(key.decode(errors="replace")) for key in keys)
+                yield pa.array([match[1] for match in found if match], pa.string())
+
 
 def _masked(key: bytes, pseudonym: str) -> str:
     return key.decode(errors="replace").replace(pseudonym, "pseudonym")
+
+
+def _stream(contract: AssetContract) -> str:
+    if not isinstance(contract.store, RedisStream):
+        raise StoreError(f"Asset {contract.key} is no stream ({contract.store.kind}).")
+    return contract.store.key
 
 
 class RedisStreamHandler(StoreHandler):
@@ -174,10 +207,8 @@ class RedisStreamHandler(StoreHandler):
     def _entries(
         self, client: Any, contract: AssetContract, pseudonym: str
     ) -> list[dict[bytes, bytes]]:
-        if not isinstance(contract.store, RedisStream):
-            raise StoreError(f"Asset {contract.key} is no stream ({contract.store.kind}).")
         needle = pseudonym.encode()
-        entries: Any = client.xrange(contract.store.key)
+        entries: Any = client.xrange(_stream(contract))
         return [
             fields
             for _, fields in entries
@@ -205,9 +236,17 @@ class RedisStreamHandler(StoreHandler):
 
     def erase(self, contract: AssetContract, pseudonyms: Sequence[str]) -> int:
         """Rebuild the stream without the subjects' entries; consumers keep their place and their pending entries."""
-        if not isinstance(contract.store, RedisStream):
-            raise StoreError(f"Asset {contract.key} is no stream ({contract.store.kind}).")
-        key = contract.store.key
+        key = _stream(contract)
         with redis_client() as client:
             rebuild = client.register_script(_REBUILD)
             return int(rebuild(keys=[key, f"{key}:rebuilt"], args=list(pseudonyms)))
+
+    def held(self, contract: AssetContract) -> Iterator[pa.Array]:
+        """The subject's field of each entry; null where an entry lacks it."""
+        field, start = subject_column(contract).encode(), b"-"
+        with redis_client() as client:
+            while entries := client.xrange(_stream(contract), start, "+", BATCH_ROWS):
+                names = [fields.get(field) for _, fields in entries]
+                texts = [None if name is None else name.decode(errors="replace") for name in names]
+                yield pa.array(texts, pa.string())
+                start = b"(" + entries[-1][0]
