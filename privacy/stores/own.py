@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +16,13 @@ from privacy.stores.base import StoreHandler
 from privacy.stores.postgres import PostgresHandler
 from privacy.vault import Vault
 
-__all__ = ["ExportsHandler", "RequestsHandler", "TemporaryFilesHandler", "VaultHandler"]
+__all__ = [
+    "ExportsHandler",
+    "RequestsHandler",
+    "RetainedRecordsHandler",
+    "TemporaryFilesHandler",
+    "VaultHandler",
+]
 
 
 class VaultHandler(StoreHandler):
@@ -80,16 +87,14 @@ class RequestsHandler(StoreHandler):
 
     def find(self, contract: AssetContract, pseudonyms: Sequence[str]) -> dict[str, int]:
         """Open requests per subject, open erasures aside."""
+        whose = {token: name for name in pseudonyms for token in fingerprints(name)}
         with connect(Role.PRIVACY) as connection:
-            counts = {
-                name: connection.execute(
-                    "select count(*) from requests.privacy_requests "
-                    "where fingerprint = any(%s) and kind <> 'erasure' and detail ? 'subject'",
-                    [fingerprints(name)],
-                ).fetchone()
-                for name in pseudonyms
-            }
-        return {name: row[0] for name, row in counts.items() if row and row[0]}
+            rows = connection.execute(
+                "select fingerprint from requests.privacy_requests "
+                "where fingerprint = any(%s) and kind <> 'erasure' and detail ? 'subject'",
+                [list(whose)],
+            ).fetchall()
+        return dict(Counter(whose[bytes(row[0])] for row in rows))
 
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """Every request of the subject that is known: kind, status and times."""
@@ -123,6 +128,26 @@ class RequestsHandler(StoreHandler):
     def tables(self, contract: AssetContract) -> tuple[tuple[str, str], ...]:
         """The table of requests."""
         return (("requests", "privacy_requests"),)
+
+
+class RetainedRecordsHandler(StoreHandler):
+    """Records under a legal duty: without a pseudonym, so that nobody is found in them (`privacy.duties`)."""
+
+    def find(self, contract: AssetContract, pseudonyms: Sequence[str]) -> dict[str, int]:
+        """Nobody: what leads to a subject was left behind."""
+        return {}
+
+    def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
+        """Nothing: while they led to a subject, the records were exported with the asset they come from."""
+        return []
+
+    def erase(self, contract: AssetContract, pseudonyms: Sequence[str]) -> int:
+        """Nothing: the law keeps them, until `privacy.duties.release`."""
+        return 0
+
+    def tables(self, contract: AssetContract) -> tuple[tuple[str, str], ...]:
+        """The table of retained records."""
+        return (("requests", "retained_records"),)
 
 
 class TemporaryFilesHandler(StoreHandler):
