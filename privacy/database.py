@@ -13,12 +13,13 @@ from contextvars import ContextVar
 from enum import StrEnum
 from functools import cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import psycopg
 from sqlalchemy import URL, make_url
 
-from privacy.secret_files import generated_secret
+from privacy.secret_files import generated_secret, is_generated
 from privacy.settings import Environment, PlatformSettings, platform_settings
 
 __all__ = [
@@ -66,21 +67,26 @@ def _running_server(settings: PlatformSettings, name: str) -> str:
 
 def admin_url() -> URL:
     """SQLAlchemy URL of the administrator (migrations only)."""
-    settings = platform_settings()
-    raw = (
-        settings.postgres_url.get_secret_value()
-        if settings.postgres_url
-        else _running_server(settings, "postgres")
-    )
-    return make_url(raw).set(drivername="postgresql+psycopg")
+    return make_url(_server_url("postgres")).set(drivername="postgresql+psycopg")
 
 
 def redis_url() -> str:
     """URL of the Redis server in use."""
+    return _server_url("redis")
+
+
+def _server_url(name: Literal["postgres", "redis"]) -> str:
     settings = platform_settings()
-    if settings.redis_url:
-        return settings.redis_url.get_secret_value()
-    return _running_server(settings, "redis")
+    configured = settings.postgres_url if name == "postgres" else settings.redis_url
+    url = configured.get_secret_value() if configured else _running_server(settings, name)
+    if settings.environment is Environment.PRODUCTION and is_generated(
+        urlsplit(url).password or ""
+    ):
+        raise DatabaseUnavailableError(
+            f"The password in the URL of {name} was generated in development, which production refuses: "
+            f"give the server a password of its own and set SELVEDGE_{name.upper()}_URL."
+        )
+    return url
 
 
 @cache
@@ -91,6 +97,11 @@ def _role_secret() -> bytes:
         if len(secret) < MINIMUM_SECRET_LENGTH:
             raise DatabaseUnavailableError(
                 f"SELVEDGE_POSTGRES_ROLE_SECRET must have at least {MINIMUM_SECRET_LENGTH} characters."
+            )
+        if settings.environment is Environment.PRODUCTION and is_generated(secret):
+            raise DatabaseUnavailableError(
+                "SELVEDGE_POSTGRES_ROLE_SECRET was generated in development, which production refuses: "
+                "make one with 'openssl rand -hex 32'."
             )
         return secret.encode()
     if settings.environment is Environment.PRODUCTION:

@@ -1,16 +1,13 @@
-"""Searches the bytes of files: raw, inside gzip, and inside the compressed pages of Parquet."""
+"""Searches the bytes of files: raw, and what compression hides (`privacy.compressed_files` says where)."""
 
-import gzip
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+
+from privacy.compressed_files import BrokenFileError, Readable, members, parquet_values
 
 __all__ = ["FileSearch", "counter", "needles_of", "search_files"]
 
@@ -26,7 +23,7 @@ class FileSearch:
     ----------
     searched: number of files read.
     holding: path to the number of occurrences, for files that hold any of what is searched for.
-    unreadable: files that exist and could not be read.
+    unreadable: files that exist and could not be read, or not what is compressed in them: cut short, damaged, encrypted.
     """
 
     searched: int = 0
@@ -40,20 +37,28 @@ def needles_of(pseudonyms: Sequence[str]) -> list[bytes]:
 
 
 def search_files(folder: Path, needles: Sequence[bytes]) -> FileSearch:
-    """Look for `needles` in every file under `folder`; files that vanish meanwhile are left out."""
+    """Look for `needles` in every file under `folder`; files that vanish meanwhile are left out.
+
+    A file that cannot be read is looked at once more at the end: it may have been in the middle of being written.
+    """
     result, count = FileSearch(), counter(needles)
-    for path in _files(folder):
-        try:
-            found = sum(count(chunk) for chunk in _contents(path, count.overlap))
-        except FileNotFoundError:
-            continue
-        except OSError:
-            result.unreadable.append(path)
-            continue
-        result.searched += 1
-        if found:
-            result.holding[path] = found
+    doubtful = [path for path in _files(folder) if not _searched(path, count, result)]
+    result.unreadable = [path for path in doubtful if not _searched(path, count, result)]
     return result
+
+
+def _searched(path: Path, count: "_Needles | _ManyNeedles", result: FileSearch) -> bool:
+    """Search one file and note in `result` what was found; False where it could not be read to its end."""
+    try:
+        found = sum(count(chunk) for chunk in _contents(path, count.overlap))
+    except FileNotFoundError:
+        return True
+    except (OSError, BrokenFileError):
+        return False
+    result.searched += 1
+    if found:
+        result.holding[path] = found
+    return True
 
 
 class _Needles:
@@ -132,66 +137,17 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _contents(path: Path, overlap: int) -> Iterator[bytes]:
     """The bytes of a file in pieces, then what its compression hides."""
-    yield from _pieces(path, overlap)
-    if path.suffix == ".parquet":
-        yield from _parquet(path)
-    elif path.suffix == ".gz":
-        with gzip.open(path, "rb") as file:
-            yield file.read()
-
-
-def _pieces(path: Path, overlap: int) -> Iterator[bytes]:
-    """Pieces of which each begins with the end of the one before; an occurrence in both is then counted twice."""
     with path.open("rb") as file:
-        tail = b""
-        while chunk := file.read(_CHUNK):
-            yield tail + chunk
-            tail = chunk[-overlap:] if overlap else b""
+        yield from _pieces(file, overlap)
+    for member in members(path):
+        yield from _pieces(member, overlap)
+    yield from parquet_values(path)
 
 
-def _parquet(path: Path) -> Iterator[bytes]:
-    """Every string and binary value of a Parquet file, whatever it is nested in, one per line."""
-    try:
-        file = pq.ParquetFile(path)
-    except pa.ArrowInvalid:
-        return  # cut short or not Parquet: nothing but the bytes already read
-    for batch in file.iter_batches():
-        for column in batch.columns:
-            for values in _leaves(column):
-                yield _joined(values)
-
-
-def _leaves(array: Any) -> Iterator[Any]:
-    kind = array.type
-    if pa.types.is_struct(kind):
-        for child in array.flatten():
-            yield from _leaves(child)
-    elif pa.types.is_map(kind):
-        yield from _leaves(array.keys)
-        yield from _leaves(array.items)
-    elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        yield from _leaves(array.flatten())
-    elif pa.types.is_dictionary(kind):
-        yield from _leaves(array.dictionary)
-    elif _is_text(kind):
-        yield array
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return any(
-        check(kind)
-        for check in (
-            pa.types.is_string,
-            pa.types.is_large_string,
-            pa.types.is_binary,
-            pa.types.is_large_binary,
-            pa.types.is_fixed_size_binary,
-        )
-    )
-
-
-def _joined(values: Any) -> bytes:
-    """The values of an array of texts or bytes, one per line."""
-    kept = values.cast(pa.binary()).drop_null()
-    whole = pa.ListArray.from_arrays(pa.array([0, len(kept)], pa.int32()), kept)
-    return bytes(pc.binary_join(whole, b"\n")[0].as_buffer())
+def _pieces(file: Readable, overlap: int) -> Iterator[bytes]:
+    """Pieces of which each begins with the end of the one before; an occurrence in both is then counted twice."""
+    tail = b""
+    while chunk := file.read(_CHUNK):
+        yield tail + chunk
+        # Streams may give less than asked for, so less than the overlap.
+        tail = (tail + chunk)[-overlap:] if overlap else b""

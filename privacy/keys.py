@@ -1,7 +1,10 @@
 """Versioned keys of the vault and of its tokens, from a `KeyProvider`; here, a private file for one machine.
 
-Errors: `KeyProviderError` is the parent of `KeyFileRefusedError` (the file is open to others, malformed, or missing in
-production) and `UnknownKeyError` (no such name or version).
+The file names the environment that its keys were made in. What development or test made is refused in production, where keys
+are made on purpose: ``SELVEDGE_ENVIRONMENT=production ./selvedge make-keys``.
+
+Errors: `KeyProviderError` is the parent of `KeyFileRefusedError` (the file is open to others, malformed, or missing or of
+another environment in production) and `UnknownKeyError` (no such name or version).
 """
 
 import base64
@@ -40,6 +43,8 @@ KEY_NAMES: tuple[KeyName, ...] = (
     "session",
     "source",
 )
+MAKE_KEYS = "SELVEDGE_ENVIRONMENT=production ./selvedge make-keys"
+_MADE_IN = "environment"
 _BYTES = 32  # AES-256, and the block that HMAC-SHA256 recommends (RFC 2104, section 3)
 
 
@@ -84,8 +89,8 @@ class KeyProvider(Protocol):
 class FileKeyProvider:
     """Keys in one JSON file, readable by its owner alone.
 
-    The file is made on first use in development and test. In production it is never made here, and a file that group or
-    others may read is refused in every environment. A change of the file (a rotation by another process) is noticed.
+    The file is made on first use in development and test. In production it is made by `make` alone, and one that was made
+    elsewhere is refused. A file that group or others may read is refused in every environment. A change of the file (a rotation by another process) is noticed.
     """
 
     def __init__(self, path: Path | None = None, environment: Environment | None = None) -> None:
@@ -94,6 +99,17 @@ class FileKeyProvider:
         self._environment = environment or settings.environment
         self._stamp: tuple[int, int, int] | None = None
         self._keys: dict[str, tuple[Key, ...]] = {}
+        self._made_in: Environment | None = None
+
+    def make(self) -> None:
+        """Make the key file with the first version of every key; raises KeyFileRefusedError where there is one."""
+        with self._locked():
+            if self.path.exists():
+                raise KeyFileRefusedError(
+                    f"There is a {self.path.name} in the secrets folder already. Without it what it encrypted is lost: "
+                    "move it away only if nothing was, or choose another SELVEDGE_HOME."
+                )
+            self._write_first()
 
     def current(self, name: KeyName) -> Key:
         """The newest version of `name`."""
@@ -126,7 +142,7 @@ class FileKeyProvider:
         with self._locked():
             newest = self.current(name)
             key = Key(newest.version + 1, secrets.token_bytes(_BYTES))
-            self._write({**self._keys, name: (key, *self._keys[name])})
+            self._write({**self._keys, name: (key, *self._keys[name])}, self._made_in)
         return key
 
     def _refresh(self) -> None:
@@ -138,8 +154,9 @@ class FileKeyProvider:
         stamp = (found.st_mtime_ns, found.st_ino, found.st_mode)
         if stamp != self._stamp:
             self._refuse_if_open(found)
-            self._keys = _parse(self.path)
-            self._stamp = stamp
+            made_in, keys = _parse(self.path)
+            self._refuse_if_foreign(made_in)
+            self._made_in, self._keys, self._stamp = made_in, keys, stamp
 
     def _refuse_if_open(self, found: os.stat_result) -> None:
         if stat.S_IMODE(found.st_mode) & 0o077:
@@ -148,30 +165,37 @@ class FileKeyProvider:
                 f"run 'chmod 600' on it, and rotate its keys if others had access."
             )
 
+    def _refuse_if_foreign(self, made_in: Environment | None) -> None:
+        if self._environment is Environment.PRODUCTION and made_in is not Environment.PRODUCTION:
+            raise KeyFileRefusedError(
+                f"The keys in {self.path.name} were made in {made_in or 'an unknown environment'}, which production refuses: "
+                f"move the file away and run '{MAKE_KEYS}'. What was encrypted with the old keys does not open with new ones."
+            )
+
     def _create(self) -> None:
         if self._environment is Environment.PRODUCTION:
             raise KeyFileRefusedError(
                 f"No {self.path.name} in the secrets folder. In production keys are never made on the fly: "
-                "install the key file (mode 0600) or configure another key provider."
+                f"install the key file (mode 0600), or run '{MAKE_KEYS}' where none was made before."
             )
         with self._locked():
             if not self.path.exists():
-                self._write({name: (Key(1, secrets.token_bytes(_BYTES)),) for name in KEY_NAMES})
+                self._write_first()
 
-    def _write(self, keys: dict[str, tuple[Key, ...]]) -> None:
-        write_private(
-            self.path,
-            json.dumps(
-                {
-                    name: {
-                        str(key.version): base64.b64encode(key.material).decode()
-                        for key in versions
-                    }
-                    for name, versions in keys.items()
-                },
-                indent=1,
-            ),
-        )
+    def _write_first(self) -> None:
+        keys: dict[str, tuple[Key, ...]] = {
+            name: (Key(1, secrets.token_bytes(_BYTES)),) for name in KEY_NAMES
+        }
+        self._write(keys, self._environment)
+
+    def _write(self, keys: dict[str, tuple[Key, ...]], made_in: Environment | None) -> None:
+        entries: dict[str, Any] = {
+            name: {str(key.version): base64.b64encode(key.material).decode() for key in versions}
+            for name, versions in keys.items()
+        }
+        if made_in:
+            entries = {_MADE_IN: made_in.value, **entries}
+        write_private(self.path, json.dumps(entries, indent=1))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -181,14 +205,17 @@ class FileKeyProvider:
             yield
 
 
-def _parse(path: Path) -> dict[str, tuple[Key, ...]]:
+def _parse(path: Path) -> tuple[Environment | None, dict[str, tuple[Key, ...]]]:
+    """The environment that the keys were made in (None: older files do not say), and the keys."""
     try:
-        entries: dict[str, dict[str, Any]] = json.loads(path.read_text())
-        return {name: _versions(entry) for name, entry in entries.items()}
+        entries: dict[str, Any] = json.loads(path.read_text())
+        made_in = entries.pop(_MADE_IN, None)
+        keys = {name: _versions(entry) for name, entry in entries.items()}
+        return Environment(made_in) if made_in else None, keys
     except (ValueError, TypeError, AttributeError):
         # Without its cause: the text of a JSON error may quote the file.
         raise KeyFileRefusedError(
-            f"{path.name} is not a key file (name to version to base64 of {_BYTES} bytes): restore it from its backup."
+            f"{path.name} is not a key file (environment, and name to version to base64 of {_BYTES} bytes): restore it from its backup."
         ) from None
 
 

@@ -1,10 +1,20 @@
-"""Secrets that development generates for itself: one file each, mode 0600, in a folder of mode 0700."""
+"""Secrets that development generates for itself: one file each, mode 0600, in a folder of mode 0700.
+
+They begin with a mark, so that production can refuse one wherever it was copied to.
+"""
 
 import os
 import secrets
 from pathlib import Path
 
-__all__ = ["generated_secret", "write_private"]
+__all__ = ["generated_secret", "is_generated", "write_private"]
+
+_MARK = "development-"
+
+
+def is_generated(secret: str) -> bool:
+    """Whether development generated `secret` for itself."""
+    return secret.startswith(_MARK)
 
 
 def write_private(path: Path, text: str) -> None:
@@ -17,11 +27,11 @@ def write_private(path: Path, text: str) -> None:
 
 
 def generated_secret(path: Path) -> str:
-    """The secret in `path`, made there (256 random bits, hexadecimal) by the first caller."""
+    """The secret in `path`, made there (a mark and 256 random bits, hexadecimal) by the first caller."""
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         candidate = path.with_name(f"{path.name}.{os.getpid()}.candidate")
-        write_private(candidate, secrets.token_hex(32))
+        write_private(candidate, _MARK + secrets.token_hex(32))
         try:
             os.link(candidate, path)  # atomic, and fails if another process was first
         except FileExistsError:

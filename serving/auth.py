@@ -16,7 +16,7 @@ from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 
-from privacy.secret_files import generated_secret
+from privacy.secret_files import generated_secret, is_generated
 from privacy.settings import Environment, platform_settings
 from serving.problems import FORBIDDEN, UNAUTHENTICATED, Problem
 from serving.settings import serving_settings
@@ -51,13 +51,18 @@ def _configured(scope: Scope) -> SecretStr | None:
 
 def _key(scope: Scope) -> str:
     variable = f"SELVEDGE_API_KEY_{scope.name}"
-    configured = _configured(scope)
+    configured, settings = _configured(scope), platform_settings()
+    production = settings.environment is Environment.PRODUCTION
     if configured is not None:
         if len(configured.get_secret_value()) < MINIMUM_LENGTH:
             raise ApiKeyError(f"{variable} must have at least {MINIMUM_LENGTH} characters.")
+        if production and is_generated(configured.get_secret_value()):
+            raise ApiKeyError(
+                f"{variable} was generated in development, which production refuses: "
+                "make one with 'openssl rand -hex 32'."
+            )
         return configured.get_secret_value()
-    settings = platform_settings()
-    if settings.environment is Environment.PRODUCTION:
+    if production:
         raise ApiKeyError(
             f"{variable} must be set in production (at least {MINIMUM_LENGTH} characters); "
             "a generated key is for development."

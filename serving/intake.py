@@ -10,16 +10,21 @@ from consent.masks import MASK_FIELDS, Mask, decode, mask_key
 from privacy.contracts import Purpose
 from privacy.pii import shared_masker
 from privacy.pseudonymise import session_hash
-from serving.event_stream import queue_append, queue_seen
+from serving.event_stream import STREAM, queue_append, queue_seen, queue_trim
 from serving.logs import described, log
 from serving.online import INTERACTIONS_ASSETS, RANKER_ASSETS, SESSION_ASSETS, serves_all
 from serving.resources import Resources
 from serving.sessions import queue_items
+from serving.stream_watch import count_trimmed
 
-__all__ = ["Outcome", "take_in"]
+__all__ = ["Outcome", "StreamFullError", "take_in"]
 
 Outcome = Literal["accepted", "duplicate", "withheld", "anonymous"]
 Event = dict[str, Any]
+
+
+class StreamFullError(RuntimeError):
+    """The stream holds as many events as it may, so none of the batch was stored."""
 
 
 async def take_in(
@@ -27,19 +32,23 @@ async def take_in(
 ) -> list[Outcome]:
     """Store what may be stored of `events` and say what became of each, in order.
 
-    Raises redis.RedisError where Redis does not answer; the batch may be sent again.
+    Raises redis.RedisError where Redis does not answer, StreamFullError where the stream has no room for the batch; the same
+    batch may be sent again. Workers that ask at the same moment may each fill the last room with a batch.
     """
     if pseudonym is None:
         return ["anonymous"] * len(events)
     pipeline = resources.redis.pipeline(transaction=False)
     pipeline.hmget(mask_key(pseudonym), list(MASK_FIELDS))
     queue_seen(pipeline, pseudonym, [event["event_id"] for event in events])
-    raw_mask, seen = await pipeline.execute()
+    pipeline.xlen(STREAM)
+    raw_mask, seen, waiting = await pipeline.execute()
     mask = decode(raw_mask)
     if not _may_store(mask):
         return ["withheld"] * len(events)
     fresh = _fresh(events, seen)
     if fresh:
+        if waiting + len(fresh) > resources.settings.serving_event_stream_limit:
+            raise StreamFullError
         await _store(resources, pseudonym, session, fresh, mask)
     stored = {id(event) for event in fresh}
     return ["accepted" if id(event) in stored else "duplicate" for event in events]
@@ -77,6 +86,7 @@ async def _store(
         for event, query in zip(events, queries, strict=True)
     ]
     pipeline = resources.redis.pipeline(transaction=False)
+    queue_trim(pipeline)
     queue_append(pipeline, pseudonym, entries)
     if serves_all(mask, Purpose.PERSONALISATION, (*RANKER_ASSETS, *SESSION_ASSETS)):
         queue_items(
@@ -86,7 +96,8 @@ async def _store(
             keep=settings.serving_session_items,
             ttl=settings.serving_session_ttl,
         )
-    await pipeline.execute()
+    trimmed, *_ = await pipeline.execute()
+    count_trimmed(trimmed)
 
 
 def _text(event: Mapping[str, Any]) -> str:

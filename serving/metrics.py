@@ -22,6 +22,9 @@ __all__ = [
     "REFERENCES",
     "REQUESTS",
     "REQUEST_SECONDS",
+    "STREAM_ENTRIES",
+    "STREAM_OLDEST_SECONDS",
+    "STREAM_TRIMMED",
     "rendered",
 ]
 
@@ -64,6 +67,23 @@ EVENTS = Counter(
     "selvedge_events",
     "Events received, by type and outcome",
     ["event_type", "outcome"],
+    registry=_registry,
+)
+STREAM_ENTRIES = Gauge(
+    "selvedge_event_stream_entries",
+    "Events that wait for an ingest",
+    registry=_registry,
+    multiprocess_mode="mostrecent",
+)
+STREAM_OLDEST_SECONDS = Gauge(
+    "selvedge_event_stream_oldest_seconds",
+    "Age of the oldest event that waits for an ingest, 0 where none waits",
+    registry=_registry,
+    multiprocess_mode="mostrecent",
+)
+STREAM_TRIMMED = Counter(
+    "selvedge_event_stream_trimmed",
+    "Events that reached the end of the stream's retention before an ingest took them in",
     registry=_registry,
 )
 MODEL_LOADS = Counter(

@@ -23,6 +23,7 @@ from starlette.exceptions import HTTPException
 __all__ = [
     "BAD_REQUEST",
     "CONFLICT",
+    "EVENTS_HELD_UP",
     "FORBIDDEN",
     "INTERNAL_ERROR",
     "INVALID_REQUEST",
@@ -129,6 +130,12 @@ NOT_READY = ProblemKind(
     503,
     "The API is not ready",
     "'checks' says what is missing; without a model, materialise the asset serving/ranker.",
+)
+EVENTS_HELD_UP = ProblemKind(
+    "events-held-up",
+    503,
+    "Too many events wait to be ingested",
+    "Keep the batch and send it again after the seconds in 'Retry-After'; operators: materialise the asset lake/interactions.",
 )
 
 _BY_STATUS = {kind.status: kind for kind in reversed(KINDS.values())}

@@ -13,6 +13,7 @@ from privacy.settings import platform_settings
 from privacy.vault import Vault
 from serving.live_ranker import LiveRanker
 from serving.settings import ServingSettings, serving_settings
+from serving.stream_watch import watched_stream
 
 __all__ = ["Resources", "open_resources"]
 
@@ -64,4 +65,7 @@ async def open_resources() -> AsyncIterator[Resources]:
         stack.push_async_callback(asyncio.to_thread, vault_pool.close)
         live_ranker = LiveRanker(platform_settings().models_dir)
         await stack.enter_async_context(live_ranker.watched(settings.serving_live_check_seconds))
+        await stack.enter_async_context(
+            watched_stream(redis, settings.serving_event_stream_check_seconds)
+        )
         yield Resources(settings, redis, Vault(connection=vault_pool.connection), live_ranker)

@@ -44,6 +44,17 @@ class ServingSettings(BaseSettings):
     serving_redis_timeout_seconds: float = Field(
         0.5, gt=0, description="How long one read or write of Redis may take"
     )
+    serving_event_stream_limit: int = Field(
+        1_000_000,
+        ge=1,
+        description="Events that may wait in Redis for an ingest (about 0.3 GB per million); beyond it POST /v1/events "
+        "answers 503, so that nothing that was accepted is dropped for want of room",
+    )
+    serving_event_stream_check_seconds: float = Field(
+        15.0,
+        gt=0,
+        description="How often a worker removes events older than the stream's retention and measures the stream",
+    )
     serving_live_check_seconds: float = Field(
         1.0, gt=0, description="How often a worker looks whether another model went live"
     )

@@ -91,29 +91,31 @@ def stop_servers(settings: PlatformSettings, names: tuple[str, ...] = SERVERS) -
             yield name
 
 
-def _postgres_answers() -> bool:
+def _postgres_version() -> str | None:
+    """The version that Postgres answers with; None where it does not answer."""
     url = admin_url().set(drivername="postgresql").render_as_string(hide_password=False)
     try:
-        psycopg.connect(url, connect_timeout=3).close()
+        with psycopg.connect(url, connect_timeout=3) as connection:
+            return str(connection.info.parameter_status("server_version")).partition(" ")[0]
     except psycopg.OperationalError:
-        return False
-    return True
+        return None
 
 
-def _redis_answers() -> bool:
+def _redis_version() -> str | None:
+    """The version that Redis answers with; None where it does not answer."""
     client = redis_package.Redis.from_url(redis_url(), socket_timeout=3)
     try:
-        return bool(client.ping())
+        return str(client.info("server")["redis_version"])
     except redis_package.RedisError:
-        return False
+        return None
     finally:
         client.close()
 
 
 def _answers(settings: PlatformSettings, record: ServerRecord) -> bool:
     checks: dict[str, Callable[[], bool]] = {
-        "postgres": _postgres_answers,
-        "redis": _redis_answers,
+        "postgres": lambda: _postgres_version() is not None,
+        "redis": lambda: _redis_version() is not None,
         "dagster-code": lambda: dagster.code_server_answers(record.port),
         "dagster-ui": lambda: dagster.webserver_answers(record.port),
         "dagster-daemon": lambda: dagster.daemon_beats(settings),
@@ -135,15 +137,19 @@ def _memory(pid: int) -> int:
     return total // 2**20
 
 
-def _external(name: str, answers: Callable[[], bool], address: str) -> ServerStatus:
-    return ServerStatus(name, "ok" if answers() else "unreachable", address=address)
+def _external(name: str, version: str | None, address: str) -> ServerStatus:
+    return ServerStatus(name, "ok" if version else "unreachable", address=address, version=version)
 
 
 def _one(settings: PlatformSettings, name: str) -> ServerStatus:
     if name == "postgres" and settings.postgres_url:
-        return _external(name, _postgres_answers, admin_url().set(password=None).render_as_string())
+        return _external(
+            name,
+            _postgres_version(),
+            admin_url().set(drivername="postgresql", password=None).render_as_string(),
+        )
     if name == "redis" and settings.redis_url:
-        return _external(name, _redis_answers, redis_url().rsplit("@", 1)[-1])
+        return _external(name, _redis_version(), redis_url().rsplit("@", 1)[-1])
     record = read_record(settings, name)
     if record is None:
         return ServerStatus(name, "stopped")

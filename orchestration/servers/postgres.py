@@ -2,11 +2,9 @@
 
 import importlib.util
 import os
-import pwd
 import re
 import shutil
 import signal
-import stat
 import subprocess
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from orchestration.servers.process import (
     last_port,
     start,
 )
+from orchestration.servers.unprivileged import opened_for, runnable_by, unprivileged_user
 from privacy.database import Role, admin_url, role_password
 from privacy.secret_files import generated_secret, write_private
 from privacy.settings import PROJECT_ROOT, PlatformSettings
@@ -32,8 +31,6 @@ __all__ = ["migrate", "start_postgres"]
 PREFERRED_PORT = 15432
 DATABASE = "selvedge"
 ADMIN = "selvedge_admin"
-# As root, Postgres runs as this user, which every Linux has; it refuses to run as root.
-UNPRIVILEGED_USER = "nobody"
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -45,6 +42,8 @@ SETTINGS = {
     # Deleted rows live on in recycled WAL segments, so segments are removed instead.
     "wal_recycle": "off",
     "wal_init_zero": "off",
+    # Compressed images of pages would hide a subject's bytes from the search that proves an erasure.
+    "wal_compression": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
     # Statements and their parameters may hold personal data: they never reach the log.
@@ -72,19 +71,6 @@ def _binaries() -> Path:
     return candidates[-1].parent
 
 
-def _user_for(paths: list[Path]) -> tuple[int, int] | None:
-    """(uid, gid) to run as when this process is root, with a path to `paths`; None otherwise."""
-    if os.geteuid() != 0:
-        return None
-    account = pwd.getpwnam(UNPRIVILEGED_USER)
-    for path in paths:
-        for folder in (path, *path.parents):
-            mode = folder.stat().st_mode
-            if not mode & stat.S_IXOTH:
-                folder.chmod(mode | stat.S_IXOTH)
-    return account.pw_uid, account.pw_gid
-
-
 def _version(binaries: Path) -> str:
     output = subprocess.run(
         [binaries / "postgres", "--version"], capture_output=True, text=True, check=True
@@ -109,25 +95,26 @@ def _initialise(
         if user:
             os.chown(data, *user)
             os.fchown(descriptor, *user)
-        subprocess.run(
-            [
-                binaries / "initdb",
-                f"--pgdata={data}",
-                f"--username={ADMIN}",
-                f"--pwfile=/dev/fd/{descriptor}",
-                "--auth=scram-sha-256",
-                "--encoding=UTF8",
-                "--locale=C.UTF-8",
-                "--no-sync",
-            ],
-            check=True,
-            capture_output=True,
-            text=True,
-            pass_fds=[descriptor],
-            user=user[0] if user else None,
-            group=user[1] if user else None,
-            extra_groups=[] if user else None,
-        )
+        with opened_for(data, user) as folder:
+            subprocess.run(
+                [
+                    binaries / "initdb",
+                    f"--pgdata={folder.path}",
+                    f"--username={ADMIN}",
+                    f"--pwfile=/dev/fd/{descriptor}",
+                    "--auth=scram-sha-256",
+                    "--encoding=UTF8",
+                    "--locale=C.UTF-8",
+                    "--no-sync",
+                ],
+                check=True,
+                capture_output=True,
+                text=True,
+                pass_fds=[descriptor, *folder.descriptors],
+                user=user[0] if user else None,
+                group=user[1] if user else None,
+                extra_groups=[] if user else None,
+            )
     except subprocess.CalledProcessError as error:
         shutil.rmtree(data, ignore_errors=True)
         raise ServerError(f"initdb failed: {error.stderr.strip()}") from error
@@ -138,27 +125,29 @@ def _initialise(
 
 def start_postgres(settings: PlatformSettings) -> ServerRecord:
     """Start the embedded Postgres on a free port."""
-    binaries, data = _binaries(), settings.home / "postgres"
+    user, data = unprivileged_user(), settings.home / "postgres"
+    binaries = runnable_by(_binaries(), user)
     settings.home.mkdir(parents=True, exist_ok=True)
-    user = _user_for([binaries, settings.home])
     if not (data / "PG_VERSION").exists():
         _initialise(settings, binaries, data, user)
     port = free_port(last_port(settings, "postgres", PREFERRED_PORT))
     url = URL.create("postgresql", ADMIN, _admin_password(settings), "127.0.0.1", port, DATABASE)
     options = [item for name, value in SETTINGS.items() for item in ("-c", f"{name}={value}")]
-    record = start(
-        settings,
-        "postgres",
-        [str(binaries / "postgres"), "-D", str(data), "-p", str(port), *options],
-        port=port,
-        address=f"127.0.0.1:{port}/{DATABASE}",
-        url=url.render_as_string(hide_password=False),
-        version=_version(binaries),
-        ready=lambda: _accepts(url),
-        user=user,
-        # Fast shutdown: open sessions are ended rather than waited for.
-        stop_signal=signal.SIGINT,
-    )
+    with opened_for(data, user) as folder:
+        record = start(
+            settings,
+            "postgres",
+            [str(binaries / "postgres"), "-D", folder.path, "-p", str(port), *options],
+            port=port,
+            address=f"127.0.0.1:{port}/{DATABASE}",
+            url=url.render_as_string(hide_password=False),
+            version=_version(binaries),
+            ready=lambda: _accepts(url),
+            user=user,
+            descriptors=folder.descriptors,
+            # Fast shutdown: open sessions are ended rather than waited for.
+            stop_signal=signal.SIGINT,
+        )
     _create_database(url)
     return record
 

@@ -123,15 +123,16 @@ def start(
     ready: Callable[[], bool],
     env: Mapping[str, str] | None = None,
     user: tuple[int, int] | None = None,
+    descriptors: Sequence[int] = (),
     stop_signal: signal.Signals = signal.SIGTERM,
     timeout: float = 60.0,
 ) -> ServerRecord:
     """Start `command` in a session of its own and wait until `ready`.
 
-    `user` is the (uid, gid) to run as. Raises ServerError when the process ends or is not ready within `timeout` seconds.
+    `user` is the (uid, gid) to run as, `descriptors` are open files that it inherits. Raises ServerError when the process ends or is not ready within `timeout` seconds.
     """
     log = settings.logs_dir / f"{name}.log"
-    process = _spawn(settings, command, log, env or {}, user)
+    process = _spawn(settings, command, log, env or {}, user, descriptors)
     created = psutil.Process(process.pid).create_time()
     record = ServerRecord(
         name, process.pid, created, port, address, url, version, str(log), stop_signal
@@ -161,6 +162,7 @@ def _spawn(
     log: Path,
     env: Mapping[str, str],
     user: tuple[int, int] | None,
+    descriptors: Sequence[int],
 ) -> subprocess.Popen[bytes]:
     for folder in (settings.logs_dir, settings.run_dir):
         folder.mkdir(parents=True, exist_ok=True)
@@ -172,6 +174,7 @@ def _spawn(
             stderr=subprocess.STDOUT,
             env={**_inherited(), **env},
             start_new_session=True,
+            pass_fds=descriptors,
             user=user[0] if user else None,
             group=user[1] if user else None,
             extra_groups=[] if user else None,

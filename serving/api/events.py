@@ -12,10 +12,10 @@ from recommenders.ranking import Touchpoint
 from serving.auth import RequireStorefront
 from serving.deps import ResourcesDep, SubjectDep
 from serving.identifiers import EventId, ProductId, RankingId, SessionId, Size
-from serving.intake import Outcome, take_in
+from serving.intake import Outcome, StreamFullError, take_in
 from serving.logs import described, log
 from serving.metrics import EVENTS
-from serving.problems import UNAVAILABLE, Problem, problem_responses
+from serving.problems import EVENTS_HELD_UP, UNAVAILABLE, Problem, problem_responses
 
 __all__ = ["router"]
 
@@ -160,7 +160,7 @@ class EventReceipt(BaseModel):
     status_code=202,
     summary="Send events",
     response_description="What became of them",
-    responses=problem_responses(UNAVAILABLE),
+    responses=problem_responses(UNAVAILABLE, EVENTS_HELD_UP),
 )
 async def post_events(
     body: EventBatch, resources: ResourcesDep, pseudonym: SubjectDep
@@ -179,6 +179,14 @@ async def post_events(
             UNAVAILABLE,
             "The events could not be stored; send the same batch again.",
             headers={"Retry-After": "5"},
+        ) from None
+    except StreamFullError:
+        for event in events:
+            EVENTS.labels(event["event_type"], "held_up").inc()
+        raise Problem(
+            EVENTS_HELD_UP,
+            "The events were not stored: as many as may wait for an ingest do. Send the same batch again later.",
+            headers={"Retry-After": "60"},
         ) from None
     for event, outcome in zip(events, outcomes, strict=True):
         EVENTS.labels(event["event_type"], outcome).inc()

@@ -1,20 +1,25 @@
 """Events are stored for who agreed, under the pseudonym alone, and once."""
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
 from consent.ledger import Decision
+from privacy import registry
 from privacy.contracts import Purpose
 from privacy.pseudonymise import session_hash
-from serving.event_stream import STREAM, seen_key
+from serving.event_stream import RETENTION, STREAM, seen_key
+from serving.metrics import rendered
 from serving.sessions import session_key
+from serving.stream_watch import watch_stream
 
 pytestmark = pytest.mark.anyio
 ROUTE = "/v1/events"
@@ -250,3 +255,92 @@ async def test_while_redis_does_not_answer_the_batch_is_to_be_sent_again(
     app.state.resources = resources
     assert response.status_code == 503
     assert response.headers["retry-after"] == "5"
+
+
+def _entry_id(age: timedelta) -> str:
+    return f"{int((datetime.now(UTC) - age).timestamp() * 1000)}-0"
+
+
+def _metric(name: str) -> float:
+    lines = rendered().decode().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"selvedge_{name} "))
+
+
+def test_the_retention_of_the_stream_is_that_of_its_contract() -> None:
+    contract = registry.load().get("platform/event_stream")
+    assert contract.retention is not None
+    assert timedelta(days=contract.retention.days) == RETENTION
+
+
+async def test_an_event_removes_those_that_are_past_the_retention_and_they_are_counted(
+    api: httpx.AsyncClient, consents: Any, reference: Any, redis_client: Any
+) -> None:
+    pseudonym = consents("700020", Purpose.PERSONALISATION)
+    headers, trimmed = await reference("700020"), _metric("event_stream_trimmed_total")
+    for minutes, name in ((3, "older"), (1, "old"), (-1, "kept")):
+        age = RETENTION + timedelta(minutes=minutes)
+        redis_client.xadd(STREAM, {"pseudonym": pseudonym, "event_id": name}, id=_entry_id(age))
+    response = await api.post(ROUTE, json={"events": [_event(1)]}, headers=headers)
+    assert response.json()["accepted"] == 1
+    assert [entry["event_id"] for entry in _stored(redis_client)] == ["kept", "event-000001"]
+    assert _metric("event_stream_trimmed_total") == trimmed + 2
+    assert 0 < redis_client.ttl(STREAM) <= RETENTION.total_seconds()
+
+
+async def test_a_worker_keeps_the_retention_while_no_event_comes_and_shows_the_stream(
+    app: FastAPI, api: httpx.AsyncClient, redis_client: Any
+) -> None:
+    trimmed = _metric("event_stream_trimmed_total")
+    for number, age in enumerate((RETENTION + timedelta(minutes=1), timedelta(hours=3))):
+        redis_client.xadd(STREAM, {"event_id": str(number)}, id=_entry_id(age))
+    await watch_stream(app.state.resources.redis)
+    assert [entry["event_id"] for entry in _stored(redis_client)] == ["1"]
+    shown = (await api.get("/metrics")).text
+    assert "selvedge_event_stream_entries 1.0" in shown
+    assert _metric("event_stream_oldest_seconds") == pytest.approx(3 * 3600, abs=60)
+    assert _metric("event_stream_trimmed_total") == trimmed + 1
+    redis_client.delete(STREAM)
+    await watch_stream(app.state.resources.redis)
+    assert _metric("event_stream_entries") == _metric("event_stream_oldest_seconds") == 0
+
+
+async def test_an_application_that_starts_watches_the_stream(
+    app: FastAPI, redis_client: Any
+) -> None:
+    redis_client.xadd(STREAM, {"event_id": "1"}, id=_entry_id(RETENTION + timedelta(minutes=1)))
+    async with app.router.lifespan_context(app):
+        with anyio.fail_after(5):
+            while redis_client.xlen(STREAM):
+                await anyio.sleep(0.02)
+
+
+async def test_a_stream_that_cannot_be_measured_shows_no_number() -> None:
+    async with Redis.from_url("redis://127.0.0.1:1") as nobody:
+        await watch_stream(nobody)
+    assert math.isnan(_metric("event_stream_entries"))
+    assert math.isnan(_metric("event_stream_oldest_seconds"))
+
+
+async def test_a_full_stream_holds_events_up_and_loses_none(
+    app: FastAPI, api: httpx.AsyncClient, consents: Any, reference: Any, redis_client: Any
+) -> None:
+    consents("700021", Purpose.PERSONALISATION)
+    headers, resources = await reference("700021"), app.state.resources
+    small = resources.settings.model_copy(update={"serving_event_stream_limit": 3})
+    app.state.resources = dataclasses.replace(resources, settings=small)
+    first, second = ({"events": [_event(n), _event(n + 1)]} for n in (1, 3))
+    assert (await api.post(ROUTE, json=first, headers=headers)).json()["accepted"] == 2
+    refused = await api.post(ROUTE, json=second, headers=headers)
+    assert refused.status_code == 503
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.headers["retry-after"] == "60"
+    assert refused.json()["type"] == "/problems/events-held-up"
+    assert [entry["event_id"] for entry in _stored(redis_client)] == [
+        "event-000001",
+        "event-000002",
+    ]
+    again = await api.post(ROUTE, json=first, headers=headers)
+    assert again.json() == {"accepted": 0, "duplicates": 2, "withheld": 0}
+    assert (await api.post(ROUTE, json=second)).json()["withheld"] == 2
+    redis_client.delete(STREAM)  # an ingest took them in
+    assert (await api.post(ROUTE, json=second, headers=headers)).json()["accepted"] == 2

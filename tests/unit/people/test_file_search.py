@@ -1,12 +1,20 @@
 """The byte search finds a pseudonym wherever a file may hide it."""
 
+import bz2
 import gzip
+import lzma
+import random
 import re
 import secrets
+import tracemalloc
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyarrow.parquet.encryption as pe
 import pytest
 
 from privacy import file_search
@@ -34,6 +42,10 @@ def test_it_looks_inside_gzip_and_the_pages_of_parquet(tmp_path: Path) -> None:
         "nested": pa.array([[{"deep": NAME}]]),
         "dictionary": pa.array([NAME]).dictionary_encode(),
         "binary": pa.array([NAME.encode()]),
+        "fixed": pa.array([bytes.fromhex(NAME)], pa.binary(16)),
+        "fixed_list": pa.array([[NAME, ""]], pa.list_(pa.string(), 2)),
+        "large": pa.array([NAME], pa.large_string()),
+        "uuid": pa.array([bytes.fromhex(NAME)], pa.uuid()),
         "map": pa.array([[(NAME, 1)]], pa.map_(pa.string(), pa.int64())),
     }
     for name, array in values.items():
@@ -68,6 +80,168 @@ def test_a_file_that_cannot_be_read_is_named(
 
     monkeypatch.setattr(file_search, "_pieces", refuse)
     assert search_files(tmp_path, needles_of([NAME])).unreadable == [path]
+
+
+def _text() -> bytes:
+    """Bytes that compress badly, with the name somewhere in the middle."""
+    noise = random.Random(3).randbytes(40_000).hex().encode()
+    return noise[:30_000] + b"\n" + NAME.encode() + b"\n" + noise[30_000:]
+
+
+def _zipped(text: bytes, path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("inside.txt", text)
+
+
+def _arrow(codec: str) -> Callable[[bytes, Path], None]:
+    def write(text: bytes, path: Path) -> None:
+        with pa.CompressedOutputStream(str(path), codec) as file:
+            file.write(text)
+
+    return write
+
+
+CONTAINERS: dict[str, Callable[[bytes, Path], object]] = {
+    "gzip": lambda text, path: path.write_bytes(gzip.compress(text)),
+    "bzip2": lambda text, path: path.write_bytes(bz2.compress(text)),
+    "xz": lambda text, path: path.write_bytes(lzma.compress(text)),
+    "zstd": _arrow("zstd"),
+    "lz4": _arrow("lz4"),
+    "zip": lambda text, path: _zipped(text, path),
+    "npz": lambda text, path: np.savez_compressed(
+        path.open("wb"), names=np.frombuffer(text, np.uint8)
+    ),
+    "parquet": lambda text, path: pq.write_table(
+        pa.table({"text": text.split()}), path, compression="zstd", row_group_size=1
+    ),
+}
+
+
+@pytest.mark.parametrize("write", CONTAINERS.values(), ids=CONTAINERS)
+def test_a_compressed_file_is_known_by_its_bytes_and_searched(
+    tmp_path: Path, write: Callable[[bytes, Path], object]
+) -> None:
+    write(_text(), tmp_path / "rotated.log.1")
+    write(_text().replace(NAME.encode(), b""), tmp_path / "innocent.log.1")
+    result = search_files(tmp_path, needles_of([NAME]))
+    assert {path.name for path in result.holding} == {"rotated.log.1"}
+    assert (result.searched, result.unreadable) == (2, [])
+
+
+@pytest.mark.parametrize("write", CONTAINERS.values(), ids=CONTAINERS)
+def test_a_compressed_file_that_is_cut_short_is_unreadable(
+    tmp_path: Path, write: Callable[[bytes, Path], object]
+) -> None:
+    path = tmp_path / "cut"
+    write(_text(), path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    result = search_files(tmp_path, needles_of([NAME]))
+    assert (result.unreadable, result.searched) == ([path], 0)
+
+
+@pytest.mark.parametrize("kind", CONTAINERS)
+def test_damage_in_the_middle_does_not_end_the_search(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "damaged"
+    CONTAINERS[kind](_text(), path)
+    data, third = bytearray(path.read_bytes()), path.stat().st_size // 3
+    data[third : third + 500] = bytes(500)
+    path.write_bytes(data)
+    (tmp_path / "later.log").write_text(NAME)
+    result = search_files(tmp_path, needles_of([NAME]))
+    if kind not in ("lz4", "parquet"):  # these have no checksums: the bytes read as others
+        assert result.unreadable == [path]
+    assert tmp_path / "later.log" in result.holding
+
+
+@pytest.mark.parametrize("name", ["old.gz", "old.zst", "model.npz", "old.xz"])
+def test_a_file_whose_name_alone_says_that_it_is_compressed_is_unreadable(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_bytes(b"something else")
+    assert search_files(tmp_path, needles_of([NAME])).unreadable == [tmp_path / name]
+
+
+def test_parquet_without_its_beginning_is_unreadable_and_what_is_no_parquet_is_not(
+    tmp_path: Path,
+) -> None:
+    whole = tmp_path / "whole.parquet"
+    pq.write_table(pa.table({"text": [NAME]}), whole)
+    headless = tmp_path / "headless.parquet"
+    headless.write_bytes(b"????" + whole.read_bytes()[20:])
+    whole.unlink()
+    (tmp_path / "named.parquet").write_bytes(b"no Parquet by its head or by its tail")
+    (tmp_path / "empty.parquet").touch()
+    result = search_files(tmp_path, needles_of([NAME]))
+    assert (result.unreadable, result.searched) == ([headless], 2)
+
+
+class _PlainKms(pe.KmsClient):
+    """Wraps no key at all: what counts is that the pages are encrypted."""
+
+    def __init__(self, _: pe.KmsConnectionConfig) -> None:
+        pe.KmsClient.__init__(self)
+
+    def wrap_key(self, key_bytes: bytes, _: str) -> bytes:
+        return key_bytes.hex().encode()
+
+    def unwrap_key(self, wrapped_key: bytes, _: str) -> bytes:
+        return bytes.fromhex(wrapped_key.decode())
+
+
+@pytest.mark.parametrize("plaintext_footer", [True, False])
+def test_encrypted_parquet_is_unreadable(tmp_path: Path, plaintext_footer: bool) -> None:
+    path = tmp_path / "encrypted.parquet"
+    properties = pe.CryptoFactory(_PlainKms).file_encryption_properties(
+        pe.KmsConnectionConfig(),
+        pe.EncryptionConfiguration(
+            footer_key="footer", column_keys={"a": ["text"]}, plaintext_footer=plaintext_footer
+        ),
+    )
+    table = pa.table({"text": [NAME]})
+    with pq.ParquetWriter(path, table.schema, encryption_properties=properties) as writer:
+        writer.write_table(table)
+    assert search_files(tmp_path, needles_of([NAME])).unreadable == [path]
+
+
+def test_an_encrypted_zip_is_unreadable(tmp_path: Path) -> None:
+    path = tmp_path / "secret.zip"
+    _zipped(_text(), path)
+    data = bytearray(path.read_bytes())
+    data[6] |= 1  # the flag "encrypted", of the member and of the directory's entry
+    data[data.rindex(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+    assert search_files(tmp_path, needles_of([NAME])).unreadable == [path]
+
+
+def test_what_was_being_written_is_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, whole = tmp_path / "a.gz", gzip.compress(_text())
+    path.write_bytes(whole[:100])
+    pieces = file_search._pieces
+
+    def writer(file: object, overlap: int) -> object:
+        if getattr(file, "name", None) == str(tmp_path / "b.log"):
+            path.write_bytes(whole)
+        return pieces(file, overlap)  # type: ignore[arg-type]
+
+    (tmp_path / "b.log").write_text("later than a")
+    monkeypatch.setattr(file_search, "_pieces", writer)
+    result = search_files(tmp_path, needles_of([NAME]))
+    assert (list(result.holding), result.unreadable) == ([path], [])
+
+
+def test_a_gzip_is_never_held_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_search, "_CHUNK", 64 * 1024)
+    with gzip.open(tmp_path / "large.gz", "wb", compresslevel=1) as file:
+        for _ in range(64):
+            file.write(bytes(1024 * 1024))
+        file.write(NAME.encode())
+    tracemalloc.start()
+    assert found(tmp_path) == {"large.gz"}
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * 1024 * 1024
 
 
 def test_needles_are_the_digits_and_the_bytes() -> None:

@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 
@@ -40,6 +41,44 @@ def test_production_refuses_to_make_keys(path: Path) -> None:
     with pytest.raises(KeyFileRefusedError, match="production"):
         FileKeyProvider(path, Environment.PRODUCTION).current("lookup")
     assert not path.exists()
+
+
+@pytest.mark.parametrize("made_in", [Environment.DEVELOPMENT, Environment.TEST])
+def test_production_refuses_keys_that_were_made_elsewhere(path: Path, made_in: Environment) -> None:
+    FileKeyProvider(path, made_in).rotate("lookup")
+    with pytest.raises(KeyFileRefusedError, match=rf"made in {made_in}.*make-keys"):
+        FileKeyProvider(path, Environment.PRODUCTION).current("lookup")
+
+
+def test_production_refuses_keys_of_a_file_that_does_not_say_where_they_were_made(
+    path: Path,
+) -> None:
+    FileKeyProvider(path, Environment.DEVELOPMENT).current("lookup")
+    entries = json.loads(path.read_text())
+    del entries["environment"]
+    path.write_text(json.dumps(entries))
+    assert FileKeyProvider(path, Environment.DEVELOPMENT).current("lookup").version == 1
+    with pytest.raises(KeyFileRefusedError, match="an unknown environment"):
+        FileKeyProvider(path, Environment.PRODUCTION).current("lookup")
+
+
+def test_production_makes_its_keys_on_purpose_once_and_rotates_them(path: Path) -> None:
+    provider = FileKeyProvider(path, Environment.PRODUCTION)
+    provider.make()
+    first = provider.current("lookup")
+    with pytest.raises(KeyFileRefusedError, match="already"):
+        provider.make()
+    second = provider.rotate("lookup")
+    other = FileKeyProvider(path, Environment.PRODUCTION)
+    assert other.versions("lookup") == (second, first)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_of_an_environment_that_there_is_not_is_refused(path: Path) -> None:
+    FileKeyProvider(path, Environment.DEVELOPMENT).current("lookup")
+    path.write_text(path.read_text().replace('"development"', '"staging"'))
+    with pytest.raises(KeyFileRefusedError, match="not a key file"):
+        FileKeyProvider(path, Environment.DEVELOPMENT).current("lookup")
 
 
 def test_two_providers_of_one_file_hold_the_same_keys(path: Path) -> None:

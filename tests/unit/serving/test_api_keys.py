@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from privacy.secret_files import is_generated
 from privacy.settings import platform_settings
 from serving import auth
 from serving.auth import ApiKeyError, Scope, api_keys
@@ -24,6 +25,7 @@ def _settings_read_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_development_keeps_the_keys_it_made() -> None:
     first = dict(api_keys())
+    assert all(is_generated(key) for key in first.values())
     api_keys.cache_clear()
     assert api_keys() == first
     assert len(set(first.values())) == len(Scope)
@@ -34,6 +36,20 @@ def test_production_without_a_key_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("SELVEDGE_API_KEY_STOREFRONT", "a" * 32)
     with pytest.raises(ApiKeyError, match="SELVEDGE_API_KEY_PRIVACY must be set"):
         api_keys()
+
+
+def test_production_refuses_a_key_that_development_generated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    generated = api_keys()[Scope.STOREFRONT]
+    for cached in CACHES:
+        cached.cache_clear()
+    monkeypatch.setenv("SELVEDGE_ENVIRONMENT", "production")
+    monkeypatch.setenv("SELVEDGE_API_KEY_PRIVACY", "a" * 32)
+    monkeypatch.setenv("SELVEDGE_API_KEY_STOREFRONT", generated)
+    with pytest.raises(ApiKeyError, match="STOREFRONT was generated in development") as refused:
+        api_keys()
+    assert generated not in str(refused.value)
 
 
 def test_a_short_key_is_refused_without_repeating_it(monkeypatch: pytest.MonkeyPatch) -> None:
