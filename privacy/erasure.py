@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from privacy import duties, request_steps, tombstones, unlearning
+from privacy import duties, epochs, request_steps, tombstones, unlearning
 from privacy.contracts import AssetContract, Unlearn
 from privacy.database import Role, connect, reusing
 from privacy.file_search import needles_of, search_files
@@ -35,7 +35,7 @@ _MECHANISM = "erasure"
 _TOMBSTONES, _OBJECTIONS = "platform/tombstones", "platform/objections"
 _POSTGRES, _REDIS, _FILES = "platform/postgres", "platform/redis", "platform/files"
 _REGISTRY = "platform/registry"
-_BUILT = "platform/build_artefacts"
+_BUILT, _EPOCH = "platform/build_artefacts", "platform/erasure_epoch"
 # What serving reads goes first, what leads from a pseudonym to a person goes last.
 _ORDER = ("feast_online", "redis", "delta", "postgres", "artifacts", "redis_stream", "none")
 _LATE_SCHEMAS = ("consent", "requests", "vault")
@@ -45,7 +45,7 @@ _ROUNDS = 3
 def erase_online(subjects: Sequence[Subject], registry: Registry) -> bool:
     """The part that is done before the request is answered; returns whether all of it was."""
     with reusing(Role.PRIVACY):
-        done = request_steps.run(subjects, _TOMBSTONES, "bury", _bury)
+        done = request_steps.run(subjects, _TOMBSTONES, "bury", _bury(subjects))
         done &= request_steps.run(subjects, _OBJECTIONS, "withhold", _withhold(registry))
         for contract in registry.online:
             if contract.store.kind != "redis_stream":
@@ -59,7 +59,7 @@ def erase_everywhere(subjects: Sequence[Subject], registry: Registry) -> bool:
     Returns whether every step was done; `request_steps.failed` names those that were not.
     """
     done = erase_online(subjects, registry)
-    done &= request_steps.run(subjects, _TOMBSTONES, "erase", _bury)
+    done &= request_steps.run(subjects, _TOMBSTONES, "erase", _bury(subjects))
     for contract in sorted(registry.holding_subjects, key=_rank):
         if contract.duty is not None:
             done &= _retain_step(subjects, contract)
@@ -70,6 +70,7 @@ def erase_everywhere(subjects: Sequence[Subject], registry: Registry) -> bool:
     done &= request_steps.run(subjects, _BUILT, "erase", _removed_built)
     done &= request_steps.run(subjects, _REDIS, "purge", _none(scrub_redis))
     done &= request_steps.run(subjects, _POSTGRES, "purge", _purge_postgres(subjects, registry))
+    done &= request_steps.run(subjects, _EPOCH, "stamp", _none(epochs.advance))
     for contract in registry.holding_subjects:
         done &= request_steps.run(subjects, contract.key, "verify", _verify(contract))
     for place, search in (
@@ -101,10 +102,26 @@ def _rank(contract: AssetContract) -> tuple[int, int, str]:
     return late, _ORDER.index(contract.store.kind), contract.key
 
 
-def _bury(pseudonyms: Sequence[str]) -> Mapping[str, int]:
-    """Tombstones for the subjects and, while the vault still knows them, for their identifiers."""
-    tombstones.record(pseudonyms, Vault().lookups_of(pseudonyms), datetime.now(UTC))
-    return dict.fromkeys(pseudonyms, 1)
+def _bury(subjects: Sequence[Subject]) -> Callable[[Sequence[str]], Mapping[str, int]]:
+    """Tombstones for the subjects and, while the vault still knows them, for their identifiers.
+
+    Who was erased before the request was made came back with a restored backup: that erasure's time stands, so that what they
+    did since, as somebody new, is not taken for the past.
+    """
+    ids = {subject.pseudonym: subject.request_id for subject in subjects}
+
+    def action(pseudonyms: Sequence[str]) -> Mapping[str, int]:
+        received = request_steps.received([ids[name] for name in pseudonyms])
+        erased = tombstones.subjects_erased_at(pseudonyms)
+        now, by_time = datetime.now(UTC), dict[datetime, list[str]]()
+        for name, at in zip(pseudonyms, erased, strict=True):
+            before = at is not None and at < received[ids[name]]
+            by_time.setdefault(at if at is not None and before else now, []).append(name)
+        for at, names in by_time.items():
+            tombstones.record(names, Vault().lookups_of(names), at)
+        return dict.fromkeys(pseudonyms, 1)
+
+    return action
 
 
 def _withhold(registry: Registry) -> Callable[[Sequence[str]], Mapping[str, int]]:

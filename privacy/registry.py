@@ -192,6 +192,18 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         _table("requests", "certificates"),
     ),
     _impersonal(
+        "erasure_epoch",
+        "How many erasures the database has gone through, so that a restored one is recognised.",
+        "One number.",
+        _table("requests", "erasure_epoch"),
+    ),
+    _impersonal(
+        "redis_epoch",
+        "How many erasures Redis has gone through, so that a restored one is recognised.",
+        "One number.",
+        RedisStore(pattern="sv:epoch"),
+    ),
+    _impersonal(
         "retraining",
         "Models that must be trained again after an erasure, and by when.",
         "Request ids, asset keys and times.",

@@ -14,7 +14,17 @@ import psycopg
 
 from privacy.database import Role, connect
 
-__all__ = ["Step", "Subject", "describe", "failed", "restart", "run", "steps_of", "touched"]
+__all__ = [
+    "Step",
+    "Subject",
+    "describe",
+    "failed",
+    "received",
+    "restart",
+    "run",
+    "steps_of",
+    "touched",
+]
 
 _PSEUDONYM = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 _LONGEST = 400
@@ -118,6 +128,16 @@ def touched(subjects: Iterable[Subject], step: str) -> set[str]:
             [[subject.request_id for subject in subjects], step],
         ).fetchall()
     return {row[0] for row in rows}
+
+
+def received(request_ids: Sequence[UUID]) -> dict[UUID, datetime]:
+    """When each request was made."""
+    with connect(Role.PRIVACY) as connection:
+        rows = connection.execute(
+            "select request_id, created from requests.privacy_requests where request_id = any(%s)",
+            [list(request_ids)],
+        ).fetchall()
+    return dict(rows)
 
 
 def restart(request_id: UUID) -> None:

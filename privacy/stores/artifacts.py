@@ -74,6 +74,15 @@ class ArtifactsHandler(StoreHandler):
                 counts[name] += 1
         return {name: count for name, count in counts.items() if count}
 
+    def subjects(self, contract: AssetContract) -> set[str]:
+        """Every subject of every version."""
+        column = subject_column(contract)
+        tables = (
+            pq.read_table(path, columns=[column])
+            for path in _subject_files(_root(contract), column)
+        )
+        return {name for table in tables for name in table.column(column).to_pylist() if name}
+
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """The subject's row in each file, with its rows in the arrays beside it."""
         root, column, rows = _root(contract), subject_column(contract), []

@@ -35,6 +35,10 @@ class StoreHandler(ABC):
         """How many rows (keys, entries) each subject has; subjects without any are left out."""
 
     @abstractmethod
+    def subjects(self, contract: AssetContract) -> set[str]:
+        """Every subject that the store holds."""
+
+    @abstractmethod
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """Everything held about one subject, as JSON-ready rows without the pseudonym."""
 

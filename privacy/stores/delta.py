@@ -5,6 +5,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from privacy import lake
 from privacy.contracts import AssetContract, DeltaStore
@@ -44,6 +45,16 @@ class DeltaHandler(StoreHandler):
             contract, "{subject} as subject, count(*) as rows", "group by 1", pseudonyms
         ).to_pylist()
         return {row["subject"]: int(row["rows"]) for row in rows}
+
+    def subjects(self, contract: AssetContract) -> set[str]:
+        """Every subject of the newest snapshot."""
+        path, column = _path(contract), subject_column(contract)
+        if not lake.exists(path):
+            return set()
+        rows = lake.open_table(path).to_pyarrow_dataset().to_batches(columns=[column])
+        return {
+            name for batch in rows for name in pc.unique(batch.column(column)).to_pylist() if name
+        }
 
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """The subject's rows, every column but the pseudonym."""

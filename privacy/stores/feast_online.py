@@ -4,6 +4,7 @@ Feast itself can only wipe a whole entity type. Here one subject's key is built 
 removed from it, or the whole key. Field names are hashes, so the view's features are read from Feast's registry.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,8 @@ __all__ = ["ALL_VIEWS", "FeastOnlineHandler"]
 
 ALL_VIEWS = "*"
 _TIMES = b"_ts:"
+_ENTITY = re.compile(rb"\x01\x00\x00\x00")  # one join key, serialisation version 3
+_PSEUDONYM = re.compile(rb"[0-9a-f]{32}")
 
 
 def _store(contract: AssetContract) -> FeastOnlineStore:
@@ -75,6 +78,13 @@ class FeastOnlineHandler(StoreHandler):
                     pipeline.hexists(key, _TIMES + view.encode())
             answers = pipeline.execute()
         return {name: 1 for name, held in zip(pseudonyms, answers, strict=True) if held}
+
+    def subjects(self, contract: AssetContract) -> set[str]:
+        """Every subject with values of any view."""
+        project = _store(contract).project.encode()
+        with redis_client() as client:
+            keys = [key for key in client.scan_iter(b"*" + project) if _ENTITY.match(key)]
+        return {name.decode() for key in keys for name in _PSEUDONYM.findall(key)}
 
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """The subject's feature values, one row for each view."""

@@ -4,13 +4,15 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from privacy.contracts import AssetContract
 from privacy.database import Role, connect
-from privacy.fingerprints import fingerprints, stand_ins
+from privacy.fingerprints import SealError, fingerprints, stand_ins, unseal
+from privacy.keys import KeyProviderError
 from privacy.settings import platform_settings
 from privacy.stores.base import StoreHandler
 from privacy.stores.postgres import PostgresHandler
@@ -31,6 +33,11 @@ class VaultHandler(StoreHandler):
     def find(self, contract: AssetContract, pseudonyms: Sequence[str]) -> dict[str, int]:
         """1 for each subject that the vault knows."""
         return dict.fromkeys(sorted(Vault().known(pseudonyms)), 1)
+
+    def subjects(self, contract: AssetContract) -> set[str]:
+        """Every subject that the vault knows."""
+        with connect(Role.PRIVACY) as connection:
+            return {row[0] for row in connection.execute("select pseudonym from vault.subjects")}
 
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """Each direct identifier, decrypted."""
@@ -96,6 +103,18 @@ class RequestsHandler(StoreHandler):
             ).fetchall()
         return dict(Counter(whose[bytes(row[0])] for row in rows))
 
+    def subjects(self, contract: AssetContract) -> set[str]:
+        """Those whom open requests are about, as far as their seals open."""
+        with connect(Role.PRIVACY) as connection:
+            rows = connection.execute(
+                "select request_id, detail ->> 'subject' from requests.privacy_requests where detail ? 'subject'"
+            ).fetchall()
+        found: set[str] = set()
+        for request_id, sealed in rows:
+            with suppress(SealError, KeyProviderError):  # such a request is incomplete, and says so
+                found.add(unseal(f"privacy request|{request_id}", sealed).decode())
+        return found
+
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """Every request of the subject that is known: kind, status and times."""
         with connect(Role.PRIVACY) as connection:
@@ -137,6 +156,10 @@ class RetainedRecordsHandler(StoreHandler):
         """Nobody: what leads to a subject was left behind."""
         return {}
 
+    def subjects(self, contract: AssetContract) -> set[str]:
+        """Nobody who could be told."""
+        return set()
+
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """Nothing: while they led to a subject, the records were exported with the asset they come from."""
         return []
@@ -158,6 +181,10 @@ class TemporaryFilesHandler(StoreHandler):
     def find(self, contract: AssetContract, pseudonyms: Sequence[str]) -> dict[str, int]:
         """Nobody can be found in a temporary file; see `erase`."""
         return {}
+
+    def subjects(self, contract: AssetContract) -> set[str]:
+        """Nobody who could be told."""
+        return set()
 
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """Nothing: these are passing copies of what the other assets hold."""

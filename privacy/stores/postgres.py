@@ -49,6 +49,17 @@ class PostgresHandler(StoreHandler):
             )
             return dict(connection.execute(query, [list(pseudonyms)]).fetchall())
 
+    def subjects(self, contract: AssetContract) -> set[str]:
+        """Every subject of the table; of a view none, for its tables name them."""
+        store = postgres_store(contract)
+        with connect(Role.PRIVACY) as connection:
+            if store.is_view or not relation_exists(connection, store):
+                return set()
+            query = _statement(
+                "select distinct {subject} from {table} where {subject} is not null", contract
+            )
+            return {row[0] for row in connection.execute(query)}
+
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """The subject's rows, every column but the pseudonym."""
         store = postgres_store(contract)

@@ -200,6 +200,16 @@ class RedisKeysHandler(StoreHandler):
             found = keys_of(client, contract, pseudonyms)
         return {name: len(keys) for name, keys in found.items()}
 
+    def subjects(self, contract: AssetContract) -> set[str]:
+        """Every subject that has a key."""
+        if not isinstance(contract.store, RedisStore):
+            raise StoreError(f"Asset {contract.key} has no Redis keys ({contract.store.kind}).")
+        pattern = contract.store.pattern
+        matches = key_regex(pattern)
+        with redis_client() as client:
+            found = map(matches.fullmatch, client.scan_iter(key_glob(pattern), count=_SCAN))
+            return {match["pseudonym"].decode() for match in found if match}
+
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """The value of each key, under the contract's pattern in place of the key."""
         with redis_client() as client:
@@ -241,6 +251,11 @@ class RedisStreamHandler(StoreHandler):
                 for name in _named(fields) & wanted:
                     counts[name] += 1
         return {name: count for name, count in counts.items() if count}
+
+    def subjects(self, contract: AssetContract) -> set[str]:
+        """Every subject that an entry may name: each run of 32 digits, for a field need not hold a pseudonym alone."""
+        with redis_client() as client:
+            return {name for fields in self._entries(client, contract) for name in _named(fields)}
 
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """The entries' fields without the pseudonym."""

@@ -2,7 +2,7 @@ set role selvedge_privacy;
 
 -- The audit log becomes a chain: each entry holds the hash of the one before, so that an entry that is changed, removed or
 -- moved shows. The database numbers and hashes, whoever appends; `privacy.audit.check` computes the same without it.
-alter table audit.log add column prev_hash bytea, add column hash bytea;
+alter table audit.log add column prev_hash bytea, add column hash bytea, alter column entry_id drop identity;
 
 create function audit.entry_hash(prev bytea, entry bigint, at timestamptz, actor text, action text, detail jsonb)
 returns bytea language sql immutable strict as $$
@@ -75,4 +75,10 @@ create table requests.retained_records (
   keep_until date not null
 );
 create index retained_records_end on requests.retained_records (keep_until);
+
+-- How many erasures this database has gone through: fewer than the journal of tombstones counts, and it was restored.
+create table requests.erasure_epoch (
+  one_row boolean primary key default true check (one_row),
+  number bigint not null
+);
 reset role;
