@@ -30,7 +30,9 @@ from orchestration.warehouse_project import WarehouseProjectError
 from privacy.contracts import ContractError
 from privacy.database import DatabaseUnavailableError
 from privacy.keys import FileKeyProvider, KeyProviderError
+from privacy.restore import RestoredError
 from privacy.settings import PROJECT_ROOT, Environment, platform_settings
+from privacy.tombstone_journal import JournalError
 from serving.auth import ApiKeyError, api_keys
 
 app = typer.Typer(
@@ -325,6 +327,8 @@ EXPECTED = (
     DatabaseUnavailableError,
     ApiKeyError,
     KeyProviderError,
+    JournalError,
+    RestoredError,
     RunFailedError,
     ServerError,
     SourceError,

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from privacy import request_steps, tombstones
+from privacy import duties, request_steps, tombstones
 from privacy.contracts import AssetContract
 from privacy.database import Role, connect
 from privacy.fingerprints import seal, stand_in, unseal
@@ -64,6 +64,7 @@ def describe_contract(contract: AssetContract) -> dict[str, Any]:
         "kept_since": retention.column if retention else None,
         "held": 0,
         "rows": [],
+        **({"kept_by_law": duties.describe(contract.duty)} if contract.duty else {}),
         **({} if contract.holds_subjects else {"reason": nobody_held(contract)}),
     }
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 __all__ = ["BrokenFileError", "Readable", "members", "parquet_values"]
@@ -146,7 +147,14 @@ def parquet_values(path: Path) -> Iterator[bytes]:
         for batch in file.iter_batches():
             for column in batch.columns:
                 for values in _leaves(column):
-                    yield b"\n".join(value for value in values.to_pylist() if value)
+                    yield _joined(values)
+
+
+def _joined(values: Any) -> bytes:
+    """The values of an array, one per line."""
+    kept = values.cast(pa.binary()).drop_null()
+    whole = pa.ListArray.from_arrays(pa.array([0, len(kept)], pa.int32()), kept)
+    return bytes(pc.binary_join(whole, b"\n")[0].as_buffer())
 
 
 def _is_parquet(path: Path) -> bool:

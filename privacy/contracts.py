@@ -19,6 +19,7 @@ __all__ = [
     "Category",
     "ContractError",
     "DeltaStore",
+    "Duty",
     "FeastOnlineStore",
     "LegalBasis",
     "NoStore",
@@ -162,6 +163,25 @@ class Withhold(_Frozen):
     within: timedelta
 
 
+class Duty(_Frozen):
+    """A law that keeps a record after its subject is erased, and what of the record it needs (Art. 17(3)(b)).
+
+    Attributes
+    ----------
+    reference: the provision, as a certificate and an access export name it.
+    years: full calendar years after the one in which the record arose.
+    column: when the record arose.
+    fields: the only columns that are kept; the subject is never one of them.
+    time_zone: where the calendar year ends.
+    """
+
+    reference: str = Field(min_length=1)
+    years: int = Field(gt=0)
+    column: str
+    fields: tuple[str, ...] = Field(min_length=1)
+    time_zone: str = "Europe/Berlin"
+
+
 class AssetContract(_Frozen):
     """The privacy contract of one asset.
 
@@ -175,6 +195,8 @@ class AssetContract(_Frozen):
     derived_from_subject_rows: an ``aggregate`` may be recomputed without a subject at its next
         materialisation; nothing in it can be found by pseudonym.
     unlearn: for models only.
+    retrain_within: how soon a model that must be trained again to forget (`Unlearn.RETRAIN`) is trained.
+    duty: a law that keeps part of a row after an erasure; Postgres tables only.
     handler: name of a handler registered in place of the store kind's default.
     """
 
@@ -190,6 +212,8 @@ class AssetContract(_Frozen):
     people: tuple[str, ...] = ()
     withhold: Withhold | None = None
     unlearn: Unlearn | None = None
+    retrain_within: timedelta | None = None
+    duty: Duty | None = None
     reason: str | None = None
     handler: str | None = None
 
@@ -197,6 +221,30 @@ class AssetContract(_Frozen):
     def holds_subjects(self) -> bool:
         """Whether a single person can be found in the asset."""
         return self.category not in (Category.NONE, Category.AGGREGATE)
+
+    @model_validator(mode="after")
+    def _forgets_in_time(self) -> Self:
+        if (self.unlearn is Unlearn.RETRAIN) != (self.retrain_within is not None):
+            raise ContractError(
+                f"Contract of {self.key}: unlearn 'retrain' and retrain_within go together; say by when the model is "
+                "trained without an erased subject, or choose another way to unlearn."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_what_it_may(self) -> Self:
+        if self.duty is None:
+            return self
+        if not isinstance(self.store, PostgresStore) or self.store.is_view or not self.subject:
+            raise ContractError(
+                f"Contract of {self.key}: a duty keeps rows of a Postgres table of subjects, which this is not."
+            )
+        if self.subject in self.duty.fields:
+            raise ContractError(
+                f"Contract of {self.key}: the duty keeps '{self.subject}', so the record would still lead to its subject: "
+                "leave it out of the duty's fields."
+            )
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

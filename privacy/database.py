@@ -7,10 +7,12 @@ migrations alone. Everything else connects as the role of its part, whose passwo
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import StrEnum
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -26,6 +28,7 @@ __all__ = [
     "admin_url",
     "connect",
     "redis_url",
+    "reusing",
     "role_password",
     "role_url",
 ]
@@ -118,9 +121,55 @@ def role_url(role: Role, drivername: str = "postgresql+psycopg") -> URL:
     return admin_url().set(username=role.value, password=role_password(role), drivername=drivername)
 
 
+class _Reused:
+    """A connection that one block of work uses for one transaction after the other."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self.connection = connection
+        self.busy = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[psycopg.Connection[Any]]:
+        self.busy = True
+        try:
+            with self.connection.transaction():
+                yield self.connection
+        finally:
+            self.busy = False
+
+
+_reused: ContextVar[Mapping[Role, _Reused]] = ContextVar("reused", default=MappingProxyType({}))
+
+
 @contextmanager
 def connect(role: Role, *, autocommit: bool = False) -> Iterator[psycopg.Connection[Any]]:
-    """A psycopg connection as `role`, committed on success, rolled back on error, closed after."""
-    url = role_url(role, "postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(url, autocommit=autocommit, application_name=role.value) as connection:
+    """A psycopg connection as `role`, committed on success, rolled back on error, closed after.
+
+    Within `reusing` it is that block's connection, which stays open, unless that one is in a transaction already.
+    """
+    reused = _reused.get().get(role)
+    if reused is not None and not (autocommit or reused.busy or reused.connection.closed):
+        with reused.transaction() as connection:
+            yield connection
+        return
+    with _opened(role, autocommit=autocommit) as connection:
         yield connection
+
+
+@contextmanager
+def reusing(role: Role) -> Iterator[None]:
+    """Let `connect` use one connection as `role` for all transactions of this block, for opening one takes milliseconds."""
+    if role in _reused.get():
+        yield
+        return
+    with _opened(role, autocommit=True) as connection:
+        token = _reused.set(MappingProxyType({**_reused.get(), role: _Reused(connection)}))
+        try:
+            yield
+        finally:
+            _reused.reset(token)
+
+
+def _opened(role: Role, *, autocommit: bool) -> psycopg.Connection[Any]:
+    url = role_url(role, "postgresql").render_as_string(hide_password=False)
+    return psycopg.connect(url, autocommit=autocommit, application_name=role.value)

@@ -10,16 +10,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from privacy import request_steps, tombstones
-from privacy.contracts import AssetContract
-from privacy.database import Role, connect
+from privacy import duties, epochs, request_steps, tombstones, unlearning
+from privacy.contracts import AssetContract, Unlearn
+from privacy.database import Role, connect, reusing
 from privacy.file_search import needles_of, search_files
 from privacy.registry import PLATFORM_PREFIX, Registry
 from privacy.request_steps import Subject
 from privacy.settings import platform_settings
 from privacy.stores import handler_for
 from privacy.stores.base import StoreError
-from privacy.stores.scrub import scrub_postgres, scrub_redis
+from privacy.stores.scrub import remove_built, scrub_postgres, scrub_redis
 from privacy.vault import Vault
 from privacy.verification import (
     Verification,
@@ -35,6 +35,7 @@ _MECHANISM = "erasure"
 _TOMBSTONES, _OBJECTIONS = "platform/tombstones", "platform/objections"
 _POSTGRES, _REDIS, _FILES = "platform/postgres", "platform/redis", "platform/files"
 _REGISTRY = "platform/registry"
+_BUILT, _EPOCH = "platform/build_artefacts", "platform/erasure_epoch"
 # What serving reads goes first, what leads from a pseudonym to a person goes last.
 _ORDER = ("feast_online", "redis", "delta", "postgres", "artifacts", "redis_stream", "none")
 _LATE_SCHEMAS = ("consent", "requests", "vault")
@@ -43,11 +44,12 @@ _ROUNDS = 3
 
 def erase_online(subjects: Sequence[Subject], registry: Registry) -> bool:
     """The part that is done before the request is answered; returns whether all of it was."""
-    done = request_steps.run(subjects, _TOMBSTONES, "bury", _bury)
-    done &= request_steps.run(subjects, _OBJECTIONS, "withhold", _withhold(registry))
-    for contract in registry.online:
-        if contract.store.kind != "redis_stream":
-            done &= _erase_step(subjects, contract, "online")
+    with reusing(Role.PRIVACY):
+        done = request_steps.run(subjects, _TOMBSTONES, "bury", _bury(subjects))
+        done &= request_steps.run(subjects, _OBJECTIONS, "withhold", _withhold(registry))
+        for contract in registry.online:
+            if contract.store.kind != "redis_stream":
+                done &= _erase_step(subjects, contract, "online")
     return done
 
 
@@ -57,11 +59,18 @@ def erase_everywhere(subjects: Sequence[Subject], registry: Registry) -> bool:
     Returns whether every step was done; `request_steps.failed` names those that were not.
     """
     done = erase_online(subjects, registry)
-    done &= request_steps.run(subjects, _TOMBSTONES, "erase", _bury)
+    done &= request_steps.run(subjects, _TOMBSTONES, "erase", _bury(subjects))
     for contract in sorted(registry.holding_subjects, key=_rank):
+        if contract.duty is not None:
+            done &= _retain_step(subjects, contract)
         done &= _erase_step(subjects, contract, "erase")
+    for contract in registry.contracts:
+        if contract.unlearn is Unlearn.RETRAIN:
+            done &= request_steps.run(subjects, contract.key, "unlearn", _due(subjects, contract))
+    done &= request_steps.run(subjects, _BUILT, "erase", _removed_built)
     done &= request_steps.run(subjects, _REDIS, "purge", _none(scrub_redis))
     done &= request_steps.run(subjects, _POSTGRES, "purge", _purge_postgres(subjects, registry))
+    done &= request_steps.run(subjects, _EPOCH, "stamp", _none(epochs.advance))
     for contract in registry.holding_subjects:
         done &= request_steps.run(subjects, contract.key, "verify", _verify(contract))
     for place, search in (
@@ -70,14 +79,15 @@ def erase_everywhere(subjects: Sequence[Subject], registry: Registry) -> bool:
         (_REDIS, search_redis),
         (_FILES, search_state),
     ):
-        done &= request_steps.run(subjects, place, "verify", _searched(search))
+        done &= request_steps.run(subjects, place, "verify", _searched(subjects, place, search))
     return done
 
 
 def erase_from(contract: AssetContract, pseudonyms: Sequence[str]) -> int:
     """Erase subjects from one asset, bytes included; returns how many rows, keys or entries went."""
     handler = handler_for(contract)
-    removed = handler.erase(contract, pseudonyms)
+    removed = duties.retain(contract, pseudonyms) if contract.duty is not None else 0
+    removed += handler.erase(contract, pseudonyms)
     if removed and contract.store.kind == "postgres":
         scrub_postgres(handler.tables(contract))
     if removed and contract.store.kind in ("redis", "redis_stream", "feast_online"):
@@ -92,10 +102,26 @@ def _rank(contract: AssetContract) -> tuple[int, int, str]:
     return late, _ORDER.index(contract.store.kind), contract.key
 
 
-def _bury(pseudonyms: Sequence[str]) -> Mapping[str, int]:
-    """Tombstones for the subjects and, while the vault still knows them, for their identifiers."""
-    tombstones.record(pseudonyms, Vault().lookups_of(pseudonyms), datetime.now(UTC))
-    return dict.fromkeys(pseudonyms, 1)
+def _bury(subjects: Sequence[Subject]) -> Callable[[Sequence[str]], Mapping[str, int]]:
+    """Tombstones for the subjects and, while the vault still knows them, for their identifiers.
+
+    Who was erased before the request was made came back with a restored backup: that erasure's time stands, so that what they
+    did since, as somebody new, is not taken for the past.
+    """
+    ids = {subject.pseudonym: subject.request_id for subject in subjects}
+
+    def action(pseudonyms: Sequence[str]) -> Mapping[str, int]:
+        received = request_steps.received([ids[name] for name in pseudonyms])
+        erased = tombstones.subjects_erased_at(pseudonyms)
+        now, by_time = datetime.now(UTC), dict[datetime, list[str]]()
+        for name, at in zip(pseudonyms, erased, strict=True):
+            before = at is not None and at < received[ids[name]]
+            by_time.setdefault(at if at is not None and before else now, []).append(name)
+        for at, names in by_time.items():
+            tombstones.record(names, Vault().lookups_of(names), at)
+        return dict.fromkeys(pseudonyms, 1)
+
+    return action
 
 
 def _withhold(registry: Registry) -> Callable[[Sequence[str]], Mapping[str, int]]:
@@ -134,6 +160,34 @@ def _erase_step(subjects: Sequence[Subject], contract: AssetContract, step: str)
     return request_steps.run(subjects, contract.key, step, action, count)
 
 
+def _retain_step(subjects: Sequence[Subject], contract: AssetContract) -> bool:
+    """Move what a law keeps out of the subjects' reach before the rest is erased."""
+
+    def count(pseudonyms: Sequence[str]) -> Mapping[str, int]:
+        return duties.under_duty(contract, pseudonyms)
+
+    def action(pseudonyms: Sequence[str]) -> Mapping[str, int]:
+        duties.retain(contract, pseudonyms)
+        return {}
+
+    return request_steps.run(subjects, contract.key, "retain", action, count)
+
+
+def _due(
+    subjects: Sequence[Subject], contract: AssetContract
+) -> Callable[[Sequence[str]], Mapping[str, int]]:
+    def action(_: Sequence[str]) -> Mapping[str, int]:
+        unlearning.record_due(contract, [subject.request_id for subject in subjects])
+        return {}
+
+    return action
+
+
+def _removed_built(pseudonyms: Sequence[str]) -> Mapping[str, int]:
+    remove_built(pseudonyms)
+    return {}
+
+
 def _none(scrub: Callable[[], int]) -> Callable[[Sequence[str]], Mapping[str, int]]:
     def action(_: Sequence[str]) -> Mapping[str, int]:
         scrub()
@@ -146,7 +200,7 @@ def _purge_postgres(
     subjects: Sequence[Subject], registry: Registry
 ) -> Callable[[Sequence[str]], Mapping[str, int]]:
     def action(pseudonyms: Sequence[str]) -> Mapping[str, int]:
-        keys = request_steps.touched(subjects, "erase")
+        keys = request_steps.touched(subjects, "erase") | request_steps.touched(subjects, "retain")
         tables = {
             table
             for contract in registry.holding_subjects
@@ -197,13 +251,17 @@ def _verify(contract: AssetContract) -> Callable[[Sequence[str]], Mapping[str, i
 
 
 def _searched(
-    search: Callable[[Sequence[bytes]], Verification],
+    subjects: Sequence[Subject], place: str, search: Callable[[Sequence[bytes]], Verification]
 ) -> Callable[[Sequence[str]], Mapping[str, Any]]:
+    """Search one kind of place; how many there are is a step of its own, for the certificate."""
+
     def action(pseudonyms: Sequence[str]) -> Mapping[str, int]:
         result = search(needles_of(pseudonyms))
         if result.findings:
             shown = "; ".join(str(finding) for finding in result.findings[:5])
             raise StoreError(f"still found in {len(result.findings)} places: {shown}")
+        existing = dict.fromkeys(pseudonyms, result.existing)
+        request_steps.run(subjects, place, "count", lambda _: existing)
         return dict.fromkeys(pseudonyms, result.searched)
 
     return action

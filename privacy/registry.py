@@ -177,6 +177,38 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         "Request ids, asset keys, counts and times.",
         _table("requests", "steps"),
     ),
+    _own(
+        "retained_records",
+        "What the law keeps of the orders of those who were erased (§ 147 AO, § 14b UStG): no pseudonym, only the fields that "
+        "a duty names. Nobody can be found in it; each record leaves when its duty ends.",
+        _table("requests", "retained_records"),
+        days=3650,
+        handler="retained",
+    ),
+    _impersonal(
+        "certificates",
+        "Certificates of erasure, as they were signed.",
+        "Request ids, asset keys, counts and times.",
+        _table("requests", "certificates"),
+    ),
+    _impersonal(
+        "erasure_epoch",
+        "How many erasures the database has gone through, so that a restored one is recognised.",
+        "One number.",
+        _table("requests", "erasure_epoch"),
+    ),
+    _impersonal(
+        "redis_epoch",
+        "How many erasures Redis has gone through, so that a restored one is recognised.",
+        "One number.",
+        RedisStore(pattern="sv:epoch"),
+    ),
+    _impersonal(
+        "retraining",
+        "Models that must be trained again after an erasure, and by when.",
+        "Request ids, asset keys and times.",
+        _table("requests", "retraining"),
+    ),
     _impersonal(
         "registry",
         "The contracts of all assets.",

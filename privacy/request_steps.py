@@ -7,13 +7,24 @@ the reason where the store refused. Steps that are done are skipped; a step that
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import psycopg
 
 from privacy.database import Role, connect
 
-__all__ = ["Step", "Subject", "describe", "failed", "restart", "run", "steps_of", "touched"]
+__all__ = [
+    "Step",
+    "Subject",
+    "describe",
+    "failed",
+    "received",
+    "restart",
+    "run",
+    "steps_of",
+    "touched",
+]
 
 _PSEUDONYM = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 _LONGEST = 400
@@ -39,6 +50,7 @@ class Step:
     attempts: int
     affected: int
     error: str | None
+    updated: datetime
 
 
 def run(
@@ -53,14 +65,13 @@ def run(
     `action` takes pseudonyms and returns what it affected, by pseudonym. `count` says beforehand what will be affected and is
     kept before `action` runs, so that a repeat after a crash, which finds nothing any more, does not forget it.
     """
-    pending = _pending(subjects, asset_key, step)
+    pending = _begin(subjects, asset_key, step)
     if not pending:
         return True
     pseudonyms = [subject.pseudonym for subject in pending]
-    _begin(pending, asset_key, step)
     try:
-        if count is not None:
-            _write(pending, asset_key, step, "running", count(pseudonyms))
+        if count is not None and (expected := count(pseudonyms)):
+            _write(pending, asset_key, step, "running", expected)
         affected = action(pseudonyms)
     except Exception as error:  # whatever a store raises, the request must say so and go on
         _fail(pending, asset_key, step, describe(error))
@@ -83,7 +94,7 @@ def steps_of(request_id: UUID) -> list[Step]:
     """The steps of one request, in the order in which they last changed."""
     with connect(Role.PRIVACY) as connection:
         rows = connection.execute(
-            "select asset_key, step, status, attempts, affected, error from requests.steps "
+            "select asset_key, step, status, attempts, affected, error, updated from requests.steps "
             "where request_id = %s order by updated, asset_key, step",
             [request_id],
         ).fetchall()
@@ -119,6 +130,16 @@ def touched(subjects: Iterable[Subject], step: str) -> set[str]:
     return {row[0] for row in rows}
 
 
+def received(request_ids: Sequence[UUID]) -> dict[UUID, datetime]:
+    """When each request was made."""
+    with connect(Role.PRIVACY) as connection:
+        rows = connection.execute(
+            "select request_id, created from requests.privacy_requests where request_id = any(%s)",
+            [list(request_ids)],
+        ).fetchall()
+    return dict(rows)
+
+
 def restart(request_id: UUID) -> None:
     """Make every step of a request pending again, for another attempt."""
     with connect(Role.PRIVACY) as connection:
@@ -128,45 +149,46 @@ def restart(request_id: UUID) -> None:
         )
 
 
-def _pending(subjects: Sequence[Subject], asset_key: str, step: str) -> list[Subject]:
+def _begin(subjects: Sequence[Subject], asset_key: str, step: str) -> list[Subject]:
+    """Begin the step for those whose it is not done yet; returns whose it is."""
     with connect(Role.PRIVACY) as connection:
         rows = connection.execute(
-            "select request_id from requests.steps "
-            "where request_id = any(%s) and asset_key = %s and step = %s and status = 'done'",
-            [[subject.request_id for subject in subjects], asset_key, step],
-        ).fetchall()
-    done = {row[0] for row in rows}
-    return [subject for subject in subjects if subject.request_id not in done]
-
-
-def _begin(subjects: Sequence[Subject], asset_key: str, step: str) -> None:
-    with connect(Role.PRIVACY) as connection:
-        connection.cursor().executemany(
             "insert into requests.steps as held (request_id, asset_key, step, status, attempts) "
-            "values (%s, %s, %s, 'running', 1) on conflict (request_id, asset_key, step) do update set "
-            "status = 'running', attempts = held.attempts + 1, error = null, updated = clock_timestamp()",
-            [(subject.request_id, asset_key, step) for subject in subjects],
-        )
+            "select unnest(%s::uuid[]), %s, %s, 'running', 1 on conflict (request_id, asset_key, step) do update set "
+            "status = 'running', attempts = held.attempts + 1, error = null, updated = clock_timestamp() "
+            "where held.status <> 'done' returning request_id",
+            [_ids(subjects), asset_key, step],
+        ).fetchall()
+    begun = {row[0] for row in rows}
+    return [subject for subject in subjects if subject.request_id in begun]
 
 
 def _write(
     subjects: Sequence[Subject], asset_key: str, step: str, status: str, affected: Counts
 ) -> None:
     with connect(Role.PRIVACY) as connection:
-        connection.cursor().executemany(
-            "update requests.steps set status = %s, affected = greatest(affected, %s), updated = clock_timestamp() "
-            "where request_id = %s and asset_key = %s and step = %s",
+        connection.execute(
+            "update requests.steps as held set status = %s, affected = greatest(affected, counted), "
+            "updated = clock_timestamp() from unnest(%s::uuid[], %s::bigint[]) as counts (request_id, counted) "
+            "where held.request_id = counts.request_id and asset_key = %s and step = %s",
             [
-                (status, affected.get(subject.pseudonym, 0), subject.request_id, asset_key, step)
-                for subject in subjects
+                status,
+                _ids(subjects),
+                [affected.get(subject.pseudonym, 0) for subject in subjects],
+                asset_key,
+                step,
             ],
         )
 
 
 def _fail(subjects: Sequence[Subject], asset_key: str, step: str, reason: str) -> None:
     with connect(Role.PRIVACY) as connection:
-        connection.cursor().executemany(
+        connection.execute(
             "update requests.steps set status = 'failed', error = %s, updated = clock_timestamp() "
-            "where request_id = %s and asset_key = %s and step = %s",
-            [(reason, subject.request_id, asset_key, step) for subject in subjects],
+            "where request_id = any(%s) and asset_key = %s and step = %s",
+            [reason, _ids(subjects), asset_key, step],
         )
+
+
+def _ids(subjects: Sequence[Subject]) -> list[UUID]:
+    return [subject.request_id for subject in subjects]

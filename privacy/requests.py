@@ -18,12 +18,15 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from privacy import access, audit, registry, request_steps
-from privacy.database import Role, connect
+from privacy import access, audit, certificates, registry, request_steps
+from privacy.certificates import CertificateError
+from privacy.database import Role, connect, reusing
 from privacy.erasure import erase_everywhere, erase_online
 from privacy.fingerprints import SealError, fingerprint, fingerprints, seal, unseal
 from privacy.keys import KeyProviderError
+from privacy.registry import Registry
 from privacy.request_steps import Step, Subject
+from privacy.signing import SigningError
 from privacy.stores.scrub import scrub_postgres
 from privacy.vault import VaultError
 
@@ -40,6 +43,7 @@ __all__ = [
     "process",
     "process_open",
     "submit",
+    "submit_erasures",
 ]
 
 ONE_MONTH = timedelta(days=30)  # Art. 12(3): within one month of receipt
@@ -49,7 +53,7 @@ _NEW = "request_id, kind, fingerprint, status, expected_completion_time, detail"
 _OPEN = ("received", "in_progress", "incomplete")
 # What keeps a single request from being worked on: its seal, a key that is gone, its subject's data key.
 _UNREADABLE = (SealError, KeyProviderError, VaultError)
-_OWN_STORE = "platform/privacy_requests"
+_OWN_STORE, _CERTIFICATES = "platform/privacy_requests", "platform/certificates"
 
 
 class UnknownRequestError(KeyError):
@@ -139,10 +143,24 @@ def submit(kind: RequestKind, pseudonym: str, actor: str) -> tuple[PrivacyReques
 
     What fails at once is no error here: the steps keep it, and `process_open` does it again.
     """
-    request, new = create(kind, pseudonym, actor)
-    if kind is RequestKind.ERASURE and request.is_open:
-        erase_online([Subject(request.request_id, pseudonym)], registry.load())
+    with reusing(Role.PRIVACY):
+        request, new = create(kind, pseudonym, actor)
+        if kind is RequestKind.ERASURE and request.is_open:
+            erase_online([Subject(request.request_id, pseudonym)], registry.load())
     return request, new
+
+
+def submit_erasures(pseudonyms: Sequence[str], actor: str) -> list[PrivacyRequest]:
+    """Record the erasures of many subjects, and do at once, for all together, what must not wait; returns the requests."""
+    with reusing(Role.PRIVACY):
+        made = [create(RequestKind.ERASURE, pseudonym, actor)[0] for pseudonym in pseudonyms]
+        subjects = [
+            Subject(request.request_id, pseudonym)
+            for request, pseudonym in zip(made, pseudonyms, strict=True)
+            if request.is_open
+        ]
+        erase_online(subjects, registry.load())
+    return made
 
 
 def get(request_id: UUID) -> PrivacyRequest:
@@ -205,13 +223,13 @@ def process_open(limit: int = 1_000) -> list[PrivacyRequest]:
 
 
 def _process(request_ids: Sequence[UUID]) -> dict[UUID, PrivacyRequest]:
-    with _processing() as alone:
+    with _processing() as alone, reusing(Role.PRIVACY):
         if not alone:
             return {}
         found = registry.load()
         tried, erased = _begin_all(request_ids, RequestKind.ERASURE)
         if erased:
-            _finish(erased, erase_everywhere(erased, found))
+            _finish(erased, erase_everywhere(erased, found), certified_by=found)
             scrub_postgres([("requests", "privacy_requests")])
         asked, readers = _begin_all(request_ids, RequestKind.ACCESS)
         for subject in readers:
@@ -268,18 +286,25 @@ def _begin(request_id: UUID) -> Subject:
     return Subject(request_id, unseal(_bound(request_id), row[0]).decode())
 
 
-def _finish(subjects: Sequence[Subject], done: bool) -> None:
-    """Close each request whose steps are all done; name what is missing in the others."""
+def _finish(subjects: Sequence[Subject], done: bool, certified_by: Registry | None = None) -> None:
+    """Close each request whose steps are all done, an erasure with its certificate; name what is missing in the others."""
     unfinished = request_steps.failed(subjects)
     for subject in subjects:
         missing = unfinished[subject.request_id]
-        if done or not missing:
-            _complete(subject)
-        else:
+        if missing and not done:
             _leave_open(subject.request_id, missing)
+            continue
+        try:
+            _complete(subject, certified_by)
+        except (CertificateError, SigningError) as error:
+            reason = f"{_CERTIFICATES} (sign): {request_steps.describe(error)}"
+            _leave_open(subject.request_id, [reason])
 
 
-def _complete(subject: Subject) -> None:
+def _complete(subject: Subject, certified_by: Registry | None) -> None:
+    certificate = (
+        certificates.prepare(subject.request_id, certified_by) if certified_by is not None else None
+    )
     with connect(Role.PRIVACY) as connection:
         connection.execute(
             "update requests.privacy_requests set status = 'completed', completed = now(), detail = detail - 'subject' "
@@ -287,6 +312,8 @@ def _complete(subject: Subject) -> None:
             [subject.request_id],
         )
         _audit("completed", subject.request_id, 0, connection)
+        if certificate is not None:
+            certificates.issue(certificate, connection)
 
 
 def _leave_open(request_id: UUID, missing: Sequence[str]) -> None:

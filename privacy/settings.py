@@ -46,6 +46,11 @@ class PlatformSettings(BaseSettings):
         "unset: a random one kept in the secrets folder (development only)",
     )
 
+    tombstones: Path | None = Field(
+        None,
+        description="Folder of the journal of tombstones, which no backup may take back in time; unset: in the state folder",
+    )
+
     @field_validator("home", "shop_home")
     @classmethod
     def _from_the_project(cls, path: Path) -> Path:
@@ -56,6 +61,11 @@ class PlatformSettings(BaseSettings):
     def secrets_dir(self) -> Path:
         """Folder of key files, mode 0700."""
         return self.home / "secrets"
+
+    @property
+    def tombstones_dir(self) -> Path:
+        """Folder of the journal of tombstones."""
+        return self.tombstones or self.home / "tombstones"
 
     @property
     def lake_dir(self) -> Path:

@@ -12,14 +12,20 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Literal
 
+from privacy import tombstone_journal
 from privacy.database import Role, connect
 from privacy.keys import Key, KeyProvider, key_provider
+from privacy.tombstone_journal import Tombstone
 
-__all__ = ["erased_at", "is_erased", "record", "tokens", "writing"]
+__all__ = ["erased_at", "is_erased", "record", "subjects_erased_at", "take_up", "tokens", "writing"]
 
 Kind = Literal["pseudonym", "identifier"]
 _WRITING = 0x53564C54  # advisory lock: shared by writers of subjects' rows, exclusive while tombstones are recorded
 _PATIENCE = "5min"
+_KEEP = (
+    "insert into requests.tombstones as held (token, kind, erased_at) values (%s, %s, %s) "
+    "on conflict (token) do update set erased_at = excluded.erased_at where excluded.erased_at > held.erased_at"
+)
 
 
 def tokens(keys: KeyProvider, kind: Kind, values: Sequence[str | bytes]) -> list[bytes]:
@@ -37,7 +43,8 @@ def record(
     """Record the erasure of subjects and of the keyed hashes of their identifiers (`Vault.lookups_of`).
 
     Waits for batches that are being written (see `writing`): once it returns, no writer holds an older view, so that what
-    is erased afterwards stays erased. Repeating it keeps the newest time.
+    is erased afterwards stays erased. Repeating it keeps the newest time. The journal, which outlives the restore of a
+    backup, has them before the database does.
     """
     provider = keys or key_provider()
     rows = [(token, "pseudonym", erased_at) for token in tokens(provider, "pseudonym", pseudonyms)]
@@ -47,12 +54,16 @@ def record(
     with connect(Role.PRIVACY) as connection:
         connection.execute("select set_config('lock_timeout', %s, true)", [_PATIENCE])
         connection.execute("select pg_advisory_xact_lock(%s)", [_WRITING])
-        connection.cursor().executemany(
-            "insert into requests.tombstones as held (token, kind, erased_at) values (%s, %s, %s) "
-            "on conflict (token) do update set erased_at = excluded.erased_at "
-            "where excluded.erased_at > held.erased_at",
-            rows,
-        )
+        tombstone_journal.append(rows)
+        connection.cursor().executemany(_KEEP, rows)
+
+
+def take_up(journal: Sequence[Tombstone]) -> None:
+    """Make the journal's tombstones the database's, where a backup took it back to before them."""
+    rows = [(entry.token, entry.kind, entry.erased_at) for entry in journal]
+    with connect(Role.PRIVACY) as connection:
+        connection.execute("select pg_advisory_xact_lock(%s)", [_WRITING])
+        connection.cursor().executemany(_KEEP, rows)
 
 
 @contextmanager
@@ -65,8 +76,14 @@ def writing() -> Iterator[None]:
 
 def is_erased(pseudonyms: Sequence[str], keys: KeyProvider | None = None) -> list[bool]:
     """Whether each pseudonym is a tombstone's."""
-    found = _held("pseudonym", [[pseudonym] for pseudonym in pseudonyms], keys or key_provider())
-    return [at is not None for at in found]
+    return [at is not None for at in subjects_erased_at(pseudonyms, keys)]
+
+
+def subjects_erased_at(
+    pseudonyms: Sequence[str], keys: KeyProvider | None = None
+) -> list[datetime | None]:
+    """When each pseudonym's subject was erased; None: never."""
+    return _held("pseudonym", [[pseudonym] for pseudonym in pseudonyms], keys or key_provider())
 
 
 def erased_at(

@@ -4,22 +4,22 @@ The handlers ask each registered store. Then everything is searched that exists:
 Redis with its value, every byte of every file of the platform's state. A place that cannot be searched counts as a finding.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from psycopg import sql
 
-from privacy import lake
-from privacy.contracts import DeltaStore
+from privacy.coverage import SYSTEM_TABLES, unknown_places
 from privacy.database import Role, connect
-from privacy.file_search import needles_of, search_files
+from privacy.file_search import counter, needles_of, search_files
 from privacy.registry import Registry
 from privacy.settings import platform_settings
 from privacy.stores import handler_for
-from privacy.stores.redis import read_key, redis_client
+from privacy.stores.redis import read_keys, redis_client
 
 __all__ = [
     "Finding",
@@ -31,10 +31,8 @@ __all__ = [
     "verify",
 ]
 
-# Written by the migrations' tool, which owns it: one row with the schema's revision.
-_REVISIONS = ("public", "alembic_version")
-_SUBJECT_COLUMN = "pseudonym"
-_LIKE_SPECIAL = re.compile(r"[\\%_]")
+_PIECE = 4 * 1024 * 1024
+_KEYS = 5_000
 
 
 @dataclass(frozen=True)
@@ -50,14 +48,16 @@ class Finding:
 
 @dataclass
 class Verification:
-    """How many places were searched, and what was found in them."""
+    """How many places were searched, of how many that exist, and what was found in them."""
 
     searched: int = 0
+    existing: int = 0
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, other: "Verification") -> None:
         """Take over another verification's result."""
         self.searched += other.searched
+        self.existing += other.existing
         self.findings += other.findings
 
 
@@ -67,6 +67,7 @@ def verify(pseudonyms: Sequence[str], registry: Registry) -> Verification:
     for contract in registry.holding_subjects:
         left = handler_for(contract).verify(contract, pseudonyms)
         result.searched += 1
+        result.existing += 1
         result.findings += [Finding(contract.key, left)] if left else []
     result.add(unregistered(registry))
     for search in (search_postgres, search_redis, search_state):
@@ -75,63 +76,40 @@ def verify(pseudonyms: Sequence[str], registry: Registry) -> Verification:
 
 
 def unregistered(registry: Registry) -> Verification:
-    """Look for tables with a pseudonym column, in Postgres and in the lake, that no contract tells of."""
-    tables = {
-        table
-        for contract in registry.holding_subjects
-        for table in handler_for(contract).tables(contract)
-    }
-    paths = {c.store.path for c in registry.holding_subjects if isinstance(c.store, DeltaStore)}
-    held, stored = _subject_tables(), _subject_paths()
-    unknown = [f"table {schema}.{table}" for schema, table in held if (schema, table) not in tables]
-    unknown += [f"Delta table {path}" for path in stored if path not in paths]
+    """Look for what exists, in Postgres, Redis and on disk, that no contract tells of (`privacy.coverage`)."""
+    unknown, existing = unknown_places(registry)
     findings = [Finding(f"{place} is in no contract", 0) for place in unknown]
-    return Verification(len(held) + len(stored), findings)
-
-
-def _subject_tables() -> list[tuple[str, str]]:
-    with connect(Role.PRIVACY) as connection:
-        return connection.execute(
-            _TABLES + " and exists (select from pg_attribute a where a.attrelid = c.oid "
-            "and a.attname = %s and not a.attisdropped) order by 1, 2",
-            [_SUBJECT_COLUMN],
-        ).fetchall()
-
-
-def _subject_paths() -> list[str]:
-    """Delta tables under the lake's root, relative to it, that have a pseudonym column."""
-    root = platform_settings().lake_dir
-    folders = sorted(log.parent for log in root.rglob("_delta_log")) if root.is_dir() else []
-    return [
-        str(folder.relative_to(root))
-        for folder in folders
-        if _SUBJECT_COLUMN in {field.name for field in lake.open_table(folder).schema().fields}
-    ]
+    return Verification(existing - len(unknown), existing, findings)
 
 
 def search_postgres(needles: Sequence[bytes]) -> Verification:
     """Search each row of each table of every schema, text and bytes, compressed values included."""
     result = Verification()
-    patterns = [f"%{text}%" for needle in needles for text in _spellings(needle)]
+    count = counter([text for needle in needles for text in _spellings(needle)])
     for role in (Role.PRIVACY, Role.FEAST, Role.DAGSTER):
         with connect(role) as connection:
             for schema, table in _readable(connection, role):
-                found = _rows_like(connection, schema, table, patterns)
+                found = sum(
+                    count(piece) for piece in _rows(connection, schema, table, count.overlap)
+                )
                 result.searched += 1
                 result.findings += [Finding(f"table {schema}.{table}", found)] if found else []
+    unreadable = _unreadable()
+    result.existing = result.searched + len(unreadable)
     result.findings += [
         Finding(f"table {schema}.{table} cannot be read, so it was not searched", 0)
-        for schema, table in _unreadable()
+        for schema, table in unreadable
     ]
     return result
 
 
-def _spellings(needle: bytes) -> list[str]:
-    """How a row shows `needle` as text: as it is, where it is text, and as the hexadecimal digits of a bytea."""
+def _spellings(needle: bytes) -> list[bytes]:
+    """How a row shows `needle` as text: as it is, where it is text; as the digits of a bytea; as a UUID."""
     text = needle.decode("utf-8", "ignore")
     readable = text.isprintable() and text.encode() == needle
-    literal = [_LIKE_SPECIAL.sub(r"\\\g<0>", text)] if readable else []
-    return [*literal, needle.hex()]
+    whole = [needle] if readable else []
+    digits = needle.hex().encode()
+    return [*whole, digits, *([str(UUID(bytes=needle)).encode()] if len(needle) == 16 else [])]
 
 
 _TABLES = """
@@ -155,42 +133,59 @@ def _unreadable() -> list[tuple[str, str]]:
             + " and not exists (select from unnest(%s::text[]) as r where pg_has_role(r, c.relowner, 'member'))",
             [roles],
         ).fetchall()
-    return [(schema, table) for schema, table in rows if (schema, table) != _REVISIONS]
+    return [(schema, table) for schema, table in rows if (schema, table) not in SYSTEM_TABLES]
 
 
-def _rows_like(
-    connection: psycopg.Connection[Any], schema: str, table: str, patterns: Sequence[str]
-) -> int:
-    row = connection.execute(
-        sql.SQL(
-            "select count(*) from {table} as searched_row_ where searched_row_::text like any(%s)"
-        ).format(table=sql.Identifier(schema, table)),
-        [list(patterns)],
-    ).fetchone()
-    return int(row[0]) if row else 0
+def _rows(
+    connection: psycopg.Connection[Any], schema: str, table: str, overlap: int
+) -> Iterator[bytes]:
+    """A table's rows as text, in large pieces, each of which begins with the end of the one before."""
+    query = sql.SQL("copy (select t_::text from {} as t_) to stdout (format binary)").format(
+        sql.Identifier(schema, table)
+    )
+    with connection.cursor() as cursor, cursor.copy(query) as copy:
+        parts: list[bytes] = []
+        size = 0
+        for part in copy:
+            parts.append(bytes(part))
+            size += len(part)
+            if size >= _PIECE:
+                whole = b"".join(parts)
+                yield whole
+                parts = [whole[-overlap:] if overlap else b""]
+                size = 0
+        yield b"".join(parts)
 
 
 def search_redis(needles: Sequence[bytes]) -> Verification:
     """Search the name and the value of every key."""
-    result, found = Verification(), 0
+    result, count, found = Verification(), counter(needles), 0
     with redis_client() as client:
-        for key in client.scan_iter(count=5_000):
-            result.searched += 1
-            found += _holds([key, read_key(client, key)], needles)
+        for keys in _batches(client.scan_iter(count=_KEYS), _KEYS):
+            values = read_keys(client, keys)
+            result.searched += len(keys)
+            found += count(b"\n".join(_leaves([keys, values])))
+    result.existing = result.searched
     result.findings += [Finding("Redis keys", found)] if found else []
     return result
 
 
-def _holds(value: Any, needles: Sequence[bytes]) -> bool:
+def _batches(values: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    iterator = iter(values)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _leaves(value: Any) -> Iterator[bytes]:
+    """Every piece of bytes in an answer of Redis."""
     match value:
         case bytes():
-            return any(needle in value for needle in needles)
+            yield value
         case dict():
-            return _holds(list(value.items()), needles)
+            yield from _leaves(list(value.items()))
         case list() | tuple() | set():
-            return any(_holds(item, needles) for item in value)
-        case _:
-            return False
+            for item in value:
+                yield from _leaves(item)
 
 
 def search_state(needles: Sequence[bytes]) -> Verification:
@@ -204,4 +199,4 @@ def search_state(needles: Sequence[bytes]) -> Verification:
         Finding(f"file {path.relative_to(home)} cannot be read, so it was not searched", 0)
         for path in found.unreadable
     ]
-    return Verification(found.searched, findings)
+    return Verification(found.searched, found.searched + len(found.unreadable), findings)

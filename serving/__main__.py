@@ -14,6 +14,7 @@ from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
 
+from privacy.restore import RestoredError, refuse_restored
 from privacy.settings import platform_settings
 from serving.settings import serving_settings
 
@@ -62,6 +63,11 @@ def main(
 
     Example: python -m serving --port 18000 --workers 2
     """
+    try:
+        refuse_restored()
+    except RestoredError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
     with _reserved(host, port):
         _share_metrics()
         if workers > 1:

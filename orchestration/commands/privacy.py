@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from orchestration.commands import proof
 from orchestration.progress import console
 from privacy import requests
 
@@ -15,6 +16,8 @@ __all__ = ["app"]
 app = typer.Typer(
     help="Privacy requests, keys and reports.", no_args_is_help=True, rich_markup_mode="rich"
 )
+
+proof.add_to(app)
 
 
 @app.callback()

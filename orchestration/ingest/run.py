@@ -16,6 +16,7 @@ from orchestration.sources.model import TABLES, Table
 from privacy import lake, tombstones
 from privacy.database import Role, connect
 from privacy.pseudonymise import Pseudonymiser
+from privacy.restore import refuse_restored
 
 __all__ = ["asset_key", "ingest"]
 
@@ -44,10 +45,11 @@ def ingest(table_name: str, source: Source, *, assume_consent: bool = False) -> 
     """Bring one canonical table of `source` into the platform; repeating it changes nothing.
 
     Rows of erased subjects and of those who objected to the asset are left out, and what the asset still held of the
-    latter is removed; the ledger, the proof of consent, keeps all that was stated until an erasure. Raises SourceError, IngestError, or what the stores raise.
+    latter is removed; the ledger, the proof of consent, keeps all that was stated until an erasure. Raises SourceError, IngestError, RestoredError, or what the stores raise.
     """
     if table_name not in TABLES:
         raise IngestError(f"No table '{table_name}': use one of {', '.join(TABLES)}.")
+    refuse_restored()
     table, summary = TABLES[table_name], IngestSummary(table_name, source.name)
     write = _writer(table)
     pseudonymiser = Pseudonymiser()

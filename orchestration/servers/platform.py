@@ -14,6 +14,7 @@ from orchestration.servers.postgres import migrate, start_postgres
 from orchestration.servers.process import ServerError, ServerRecord, log_tail, read_record, stop
 from orchestration.servers.redis import start_redis
 from privacy.database import admin_url, redis_url
+from privacy.restore import refuse_restored
 from privacy.settings import Environment, PlatformSettings
 
 __all__ = [
@@ -76,6 +77,8 @@ def start_servers(settings: PlatformSettings, names: tuple[str, ...]) -> Iterato
         )
     for name in SERVERS:
         if name in names and name in starters:
+            if name not in ("postgres", "redis"):
+                refuse_restored()
             record = read_record(settings, name)
             running = record is not None and record.alive
             if not running:

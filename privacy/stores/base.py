@@ -14,6 +14,7 @@ from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from privacy.contracts import AssetContract
 
@@ -59,6 +60,12 @@ class StoreHandler(ABC):
 
         Memory stays at a batch, whatever the store holds. Redis may name a key twice while keys come and go.
         """
+
+    def subjects(self, contract: AssetContract) -> set[str]:
+        """Every subject that the store holds."""
+        return {
+            name for batch in self.held(contract) for name in pc.unique(batch).to_pylist() if name
+        }
 
     def verify(self, contract: AssetContract, pseudonyms: Sequence[str]) -> int:
         """How many rows (keys, entries) of these subjects the store still answers with."""

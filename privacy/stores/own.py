@@ -2,7 +2,9 @@
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,20 @@ import pyarrow as pa
 
 from privacy.contracts import AssetContract
 from privacy.database import Role, connect
-from privacy.fingerprints import fingerprints, stand_ins
+from privacy.fingerprints import SealError, fingerprints, stand_ins, unseal
+from privacy.keys import KeyProviderError
 from privacy.settings import platform_settings
 from privacy.stores.base import StoreHandler
 from privacy.stores.postgres import PostgresHandler
 from privacy.vault import Vault
 
-__all__ = ["ExportsHandler", "RequestsHandler", "TemporaryFilesHandler", "VaultHandler"]
+__all__ = [
+    "ExportsHandler",
+    "RequestsHandler",
+    "RetainedRecordsHandler",
+    "TemporaryFilesHandler",
+    "VaultHandler",
+]
 
 
 class VaultHandler(PostgresHandler):
@@ -82,16 +91,26 @@ class RequestsHandler(StoreHandler):
 
     def find(self, contract: AssetContract, pseudonyms: Sequence[str]) -> dict[str, int]:
         """Open requests per subject, open erasures aside."""
+        whose = {token: name for name in pseudonyms for token in fingerprints(name)}
         with connect(Role.PRIVACY) as connection:
-            counts = {
-                name: connection.execute(
-                    "select count(*) from requests.privacy_requests "
-                    "where fingerprint = any(%s) and kind <> 'erasure' and detail ? 'subject'",
-                    [fingerprints(name)],
-                ).fetchone()
-                for name in pseudonyms
-            }
-        return {name: row[0] for name, row in counts.items() if row and row[0]}
+            rows = connection.execute(
+                "select fingerprint from requests.privacy_requests "
+                "where fingerprint = any(%s) and kind <> 'erasure' and detail ? 'subject'",
+                [list(whose)],
+            ).fetchall()
+        return dict(Counter(whose[bytes(row[0])] for row in rows))
+
+    def subjects(self, contract: AssetContract) -> set[str]:
+        """Those whom open requests are about, as far as their seals open."""
+        with connect(Role.PRIVACY) as connection:
+            rows = connection.execute(
+                "select request_id, detail ->> 'subject' from requests.privacy_requests where detail ? 'subject'"
+            ).fetchall()
+        found: set[str] = set()
+        for request_id, sealed in rows:
+            with suppress(SealError, KeyProviderError):  # such a request is incomplete, and says so
+                found.add(unseal(f"privacy request|{request_id}", sealed).decode())
+        return found
 
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """Every request of the subject that is known: kind, status and times."""
@@ -129,6 +148,30 @@ class RequestsHandler(StoreHandler):
     def tables(self, contract: AssetContract) -> tuple[tuple[str, str], ...]:
         """The table of requests."""
         return (("requests", "privacy_requests"),)
+
+
+class RetainedRecordsHandler(StoreHandler):
+    """Records under a legal duty: without a pseudonym, so that nobody is found in them (`privacy.duties`)."""
+
+    def find(self, contract: AssetContract, pseudonyms: Sequence[str]) -> dict[str, int]:
+        """Nobody: what leads to a subject was left behind."""
+        return {}
+
+    def held(self, contract: AssetContract) -> Iterator[pa.Array]:
+        """Nothing: see `find`."""
+        yield from ()
+
+    def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
+        """Nothing: while they led to a subject, the records were exported with the asset they come from."""
+        return []
+
+    def erase(self, contract: AssetContract, pseudonyms: Sequence[str]) -> int:
+        """Nothing: the law keeps them, until `privacy.duties.release`."""
+        return 0
+
+    def tables(self, contract: AssetContract) -> tuple[tuple[str, str], ...]:
+        """The table of retained records."""
+        return (("requests", "retained_records"),)
 
 
 class TemporaryFilesHandler(StoreHandler):

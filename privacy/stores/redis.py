@@ -17,18 +17,28 @@ from privacy.contracts import AssetContract, RedisStore, RedisStream
 from privacy.database import redis_url
 from privacy.stores.base import BATCH_ROWS, StoreError, StoreHandler, subject_column
 
-__all__ = ["RedisKeysHandler", "RedisStreamHandler", "redis_client", "scanned", "text_value"]
+__all__ = [
+    "RedisKeysHandler",
+    "RedisStreamHandler",
+    "key_regex",
+    "read_keys",
+    "redis_client",
+    "scanned",
+    "text_value",
+]
 
 _SCAN = 5_000
 _REBUILD = """
 local source, target = KEYS[1], KEYS[2]
 if redis.call('EXISTS', source) == 0 then return 0 end
 local doomed = {}
-for _, pseudonym in ipairs(ARGV) do table.insert(doomed, pseudonym) end
+for _, pseudonym in ipairs(ARGV) do doomed[pseudonym] = true end
 local function is_doomed(fields)
   for _, field in ipairs(fields) do
-    for _, pseudonym in ipairs(doomed) do
-      if string.find(field, pseudonym, 1, true) then return true end
+    for run in string.gmatch(field, '[0-9a-f]+') do
+      for start = 1, #run - 31 do
+        if doomed[string.sub(run, start, start + 31)] then return true end
+      end
     end
   end
   return false
@@ -69,6 +79,9 @@ redis.call('RENAME', target, source)
 if ttl > 0 then redis.call('PEXPIRE', source, ttl) end
 return gone
 """
+_PLACE = "{pseudonym}"
+_DIGITS = 32
+_RUN = re.compile(rb"[0-9a-f]{32,}")
 _GLOB = re.compile(r"([\\*?\[\]^])")
 
 
@@ -100,24 +113,35 @@ def text_value(value: Any) -> Any:
             return value
 
 
-def read_key(client: Any, key: bytes) -> Any:
-    """The whole value of `key`, whatever its type; None where there is none."""
-    kind: Any = client.type(key)
+def read_keys(client: Any, keys: Sequence[bytes]) -> list[Any]:
+    """The whole value of each key, in two round trips; None for a key that is gone."""
+    with client.pipeline(transaction=False) as pipeline:
+        for key in keys:
+            pipeline.type(key)
+        kinds = pipeline.execute()
+        for key, kind in zip(keys, kinds, strict=True):
+            _ask(pipeline, key, kind)
+        # A key may expire, or become another's, between the two.
+        return [
+            None if isinstance(answer, redis.ResponseError) else answer
+            for answer in pipeline.execute(raise_on_error=False)
+        ]
+
+
+def _ask(pipeline: Any, key: bytes, kind: bytes) -> None:
     match kind:
-        case b"string":
-            return client.get(key)
+        case b"string" | b"none":
+            pipeline.get(key)
         case b"hash":
-            return client.hgetall(key)
+            pipeline.hgetall(key)
         case b"list":
-            return client.lrange(key, 0, -1)
+            pipeline.lrange(key, 0, -1)
         case b"set":
-            return client.smembers(key)
+            pipeline.smembers(key)
         case b"zset":
-            return client.zrange(key, 0, -1, withscores=True)
+            pipeline.zrange(key, 0, -1, withscores=True)
         case b"stream":
-            return client.xrange(key)
-        case b"none":
-            return None
+            pipeline.xrange(key)
         case _:
             raise StoreError(
                 f"Redis holds a key of type {text_value(kind)}, which nobody here reads."
@@ -135,25 +159,51 @@ def _pattern(contract: AssetContract) -> str:
     if not isinstance(contract.store, RedisStore):
         raise StoreError(f"Asset {contract.key} has no Redis keys ({contract.store.kind}).")
     pattern = contract.store.pattern
-    if "{pseudonym}" not in pattern:
+    if _PLACE not in pattern:
         raise StoreError(
             f"The key pattern of {contract.key} lacks '{{pseudonym}}': correct its contract."
         )
     return pattern
 
 
-def _glob(pattern: str, pseudonym: str) -> str:
-    pieces = [_GLOB.sub(r"\\\1", piece) for piece in pattern.split("*")]
-    return "*".join(pieces).replace("{pseudonym}", pseudonym)
-
-
-def keys_of(client: Any, contract: AssetContract, pseudonym: str) -> list[bytes]:
-    """The keys that exist for one subject; a pattern with ``*`` walks over all keys."""
+def keys_of(
+    client: Any, contract: AssetContract, pseudonyms: Sequence[str]
+) -> dict[str, list[bytes]]:
+    """The keys that exist, by subject; a pattern with ``*`` walks over all keys once."""
     pattern = _pattern(contract)
-    if "*" not in pattern:
-        key = pattern.replace("{pseudonym}", pseudonym).encode()
-        return [key] if client.exists(key) else []
-    return sorted(client.scan_iter(_glob(pattern, pseudonym), count=_SCAN))
+    if "*" in pattern:
+        return _walked(client, pattern, set(pseudonyms))
+    keys = [pattern.replace(_PLACE, name).encode() for name in pseudonyms]
+    with client.pipeline(transaction=False) as pipeline:
+        for key in keys:
+            pipeline.exists(key)
+        held = pipeline.execute()
+    return {name: [key] for name, key, there in zip(pseudonyms, keys, held, strict=True) if there}
+
+
+def _walked(client: Any, pattern: str, wanted: set[str]) -> dict[str, list[bytes]]:
+    found: dict[str, list[bytes]] = {}
+    matches = key_regex(pattern)
+    for key in client.scan_iter(key_glob(pattern), count=_SCAN):
+        match = matches.fullmatch(key)
+        name = match["pseudonym"].decode() if match else ""
+        if name in wanted:
+            found.setdefault(name, []).append(key)
+    return {name: sorted(keys) for name, keys in found.items()}
+
+
+def key_glob(pattern: str) -> str:
+    """A contract's key pattern as a pattern of SCAN, for any subject."""
+    pieces = pattern.replace(_PLACE, "*").split("*")
+    return "*".join(_GLOB.sub(r"\\\1", piece) for piece in pieces)
+
+
+def key_regex(pattern: str) -> re.Pattern[bytes]:
+    """A contract's key pattern as an expression whose group `pseudonym` is the subject's."""
+    before, place, after = pattern.partition(_PLACE)
+    pieces = [".*".join(re.escape(part) for part in side.split("*")) for side in (before, after)]
+    name = "(?P<pseudonym>[0-9a-f]{32})" if place else ""
+    return re.compile(name.join(pieces).encode(), re.DOTALL)
 
 
 class RedisKeysHandler(StoreHandler):
@@ -162,22 +212,23 @@ class RedisKeysHandler(StoreHandler):
     def find(self, contract: AssetContract, pseudonyms: Sequence[str]) -> dict[str, int]:
         """Keys per subject."""
         with redis_client() as client:
-            counts = {name: len(keys_of(client, contract, name)) for name in pseudonyms}
-        return {name: count for name, count in counts.items() if count}
+            found = keys_of(client, contract, pseudonyms)
+        return {name: len(keys) for name, keys in found.items()}
 
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """The value of each key, under the contract's pattern in place of the key."""
-        assert isinstance(contract.store, RedisStore)
         with redis_client() as client:
+            keys = keys_of(client, contract, [pseudonym]).get(pseudonym, [])
             return [
-                {"key": _masked(key, pseudonym), "value": text_value(read_key(client, key))}
-                for key in keys_of(client, contract, pseudonym)
+                {"key": _masked(key, pseudonym), "value": text_value(value)}
+                for key, value in zip(keys, read_keys(client, keys), strict=True)
             ]
 
     def erase(self, contract: AssetContract, pseudonyms: Sequence[str]) -> int:
         """Delete the keys at once; the append-only file forgets them when it is rewritten."""
         with redis_client() as client:
-            keys = [key for name in pseudonyms for key in keys_of(client, contract, name)]
+            found = keys_of(client, contract, pseudonyms)
+            keys = [key for several in found.values() for key in several]
             return int(client.delete(*keys)) if keys else 0
 
     def held(self, contract: AssetContract) -> Iterator[pa.Array]:
@@ -186,7 +237,7 @@ class RedisKeysHandler(StoreHandler):
         parts = re.escape(pattern).replace(re.escape("{pseudonym}"), "(.*?)")
         name = re.compile(parts.replace(re.escape("*"), ".*"), re.DOTALL)
         with redis_client() as client:
-            for keys in scanned(client, _glob(pattern, "*")):
+            for keys in scanned(client, key_glob(pattern)):
                 found = (name.fullmatch(key.decode(errors="replace")) for key in keys)
                 yield pa.array([match[1] for match in found if match], pa.string())
 
@@ -204,27 +255,33 @@ def _stream(contract: AssetContract) -> str:
 class RedisStreamHandler(StoreHandler):
     """Entries of a stream that hold the pseudonym in any field."""
 
-    def _entries(
-        self, client: Any, contract: AssetContract, pseudonym: str
-    ) -> list[dict[bytes, bytes]]:
-        needle = pseudonym.encode()
-        entries: Any = client.xrange(_stream(contract))
-        return [
-            fields
-            for _, fields in entries
-            if any(needle in name or needle in value for name, value in fields.items())
-        ]
+    def _entries(self, client: Any, contract: AssetContract) -> Iterator[dict[bytes, bytes]]:
+        """The fields of every entry, page by page."""
+        key, start = _stream(contract), "-"
+        while page := client.xrange(key, min=start, count=BATCH_ROWS):
+            yield from (fields for _, fields in page)
+            start = f"({page[-1][0].decode()}"
 
     def find(self, contract: AssetContract, pseudonyms: Sequence[str]) -> dict[str, int]:
         """Entries per subject."""
+        wanted, counts = set(pseudonyms), dict.fromkeys(pseudonyms, 0)
         with redis_client() as client:
-            counts = {name: len(self._entries(client, contract, name)) for name in pseudonyms}
+            for fields in self._entries(client, contract):
+                for name in _named(fields) & wanted:
+                    counts[name] += 1
         return {name: count for name, count in counts.items() if count}
+
+    def subjects(self, contract: AssetContract) -> set[str]:
+        """Every subject that an entry may name: each run of 32 digits, for a field need not hold a pseudonym alone."""
+        with redis_client() as client:
+            return {name for fields in self._entries(client, contract) for name in _named(fields)}
 
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """The entries' fields without the pseudonym."""
         with redis_client() as client:
-            entries = self._entries(client, contract, pseudonym)
+            entries = [
+                fields for fields in self._entries(client, contract) if pseudonym in _named(fields)
+            ]
         return [
             {
                 str(text_value(name)): text_value(value.replace(pseudonym.encode(), b"pseudonym"))
@@ -243,10 +300,21 @@ class RedisStreamHandler(StoreHandler):
 
     def held(self, contract: AssetContract) -> Iterator[pa.Array]:
         """The subject's field of each entry; null where an entry lacks it."""
-        field, start = subject_column(contract).encode(), b"-"
+        field = subject_column(contract).encode()
         with redis_client() as client:
-            while entries := client.xrange(_stream(contract), start, "+", BATCH_ROWS):
-                names = [fields.get(field) for _, fields in entries]
+            entries = self._entries(client, contract)
+            while page := list(islice(entries, BATCH_ROWS)):
+                names = [fields.get(field) for fields in page]
                 texts = [None if name is None else name.decode(errors="replace") for name in names]
                 yield pa.array(texts, pa.string())
-                start = b"(" + entries[-1][0]
+
+
+def _named(fields: dict[bytes, bytes]) -> set[str]:
+    """Every run of 32 hexadecimal digits in the fields, wherever in a longer run it lies."""
+    return {
+        run[start : start + _DIGITS].decode()
+        for pair in fields.items()
+        for text in pair
+        for run in _RUN.findall(text)
+        for start in range(len(run) - _DIGITS + 1)
+    }

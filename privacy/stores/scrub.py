@@ -5,7 +5,7 @@ statistics; deleting a Redis key leaves the command that wrote it in the append-
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import psycopg
@@ -13,13 +13,16 @@ from psycopg import sql
 
 from privacy.contracts import PostgresStore
 from privacy.database import Role, connect
+from privacy.file_search import needles_of, search_files
+from privacy.settings import platform_settings
 from privacy.stores.base import StoreError, StoreLockedError
 from privacy.stores.postgres import relation_exists
 from privacy.stores.redis import redis_client
 
-__all__ = ["scrub_postgres", "scrub_redis", "trim_write_ahead_log"]
+__all__ = ["remove_built", "scrub_postgres", "scrub_redis", "trim_write_ahead_log"]
 
 _LOCK_TIMEOUT = "60s"
+_BUILT = ("dbt", "dagster/storage", "dagster/compute-logs")
 _REDIS_SECONDS = 300.0
 
 
@@ -72,6 +75,18 @@ def scrub_redis() -> int:
             _wait(client, _idle)
             _check(client, "rdb_last_bgsave_status")
     return int(appends) + int(dumps)
+
+
+def remove_built(pseudonyms: Sequence[str]) -> int:
+    """Delete the artefacts of builds and the logs of runs that hold a pseudonym, which none should; returns how many.
+
+    They are made anew: dbt's compiled models and results, and what Dagster keeps of a run in files.
+    """
+    home, needles = platform_settings().home, needles_of(pseudonyms)
+    held = [path for name in _BUILT for path in search_files(home / name, needles).holding]
+    for path in held:
+        path.unlink(missing_ok=True)
+    return len(held)
 
 
 def _persistence(client: Any) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import psycopg
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 
-from privacy import requests
+from privacy import certificates, requests
+from privacy.certificates import CertificateUnavailableError
 from privacy.requests import PrivacyRequest, RequestKind, RequestStatus
 from serving.auth import RequirePrivacy
 from serving.problems import CONFLICT, NOT_FOUND, UNAVAILABLE, Problem, problem_responses
@@ -114,7 +115,7 @@ def _answered() -> Iterator[None]:
         yield
     except requests.UnknownRequestError as error:
         raise Problem(NOT_FOUND, str(error)) from None
-    except requests.ExportUnavailableError as error:
+    except (requests.ExportUnavailableError, CertificateUnavailableError) as error:
         raise Problem(CONFLICT, str(error)) from None
     except psycopg.OperationalError:
         raise Problem(UNAVAILABLE, headers={"Retry-After": "5"}) from None
@@ -201,5 +202,32 @@ def read_export(request_id: UUID) -> Response:
             "Cache-Control": "no-store",
             "Content-Disposition": f'attachment; filename="export-{request_id}.json"',
             "Expires": expires.strftime("%a, %d %b %Y %H:%M:%S GMT"),
+        },
+    )
+
+
+@router.get(
+    "/{request_id}/certificate",
+    summary="Fetch the certificate of an erasure",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "What was erased where, and that everything was searched; signed with Ed25519",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        },
+        **problem_responses(NOT_FOUND, CONFLICT, UNAVAILABLE),
+    },
+)
+def read_certificate(request_id: UUID) -> Response:
+    """The certificate of a completed erasure, as it was signed: `./selvedge privacy verify-certificate` checks it offline."""
+    with _answered():
+        requests.get(request_id)
+        document = certificates.get(request_id)
+    return Response(
+        document,
+        media_type="application/json",
+        headers={
+            "Cache-Control": "no-store",
+            "Content-Disposition": f'attachment; filename="erasure-{request_id}.json"',
         },
     )

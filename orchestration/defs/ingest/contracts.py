@@ -7,6 +7,7 @@ from privacy.contracts import (
     AssetContract,
     Category,
     DeltaStore,
+    Duty,
     LegalBasis,
     PostgresStore,
     Purpose,
@@ -22,6 +23,9 @@ _AT_NEXT_INGEST = Withhold(at="materialisation", within=timedelta(days=1))
 _BEHAVIOUR = (Purpose.PERSONALISATION, Purpose.MODEL_TRAINING, Purpose.ANALYTICS, Purpose.EXPERIMENTATION)  # fmt: skip
 _ALL = tuple(Purpose)
 # Tax law: vouchers are kept for ten years (HGB section 257, AO section 147).
+# What of an order an erasure leaves: a booking voucher must say what was sold, when, for how much and where it is taxed.
+_VOUCHER_LAW = "§ 147 AO (1) no. 4, (3) and § 14b UStG: booking vouchers and invoices, eight years"
+_VOUCHER_YEARS = 8
 _VOUCHER_DAYS, _THREE_YEARS = 3650, 1095
 
 
@@ -37,6 +41,7 @@ def _of_people(
     category: Category = Category.PSEUDONYMOUS,
     basis: LegalBasis = LegalBasis.CONTRACT,
     purposes: tuple[Purpose, ...] = _ALL,
+    duty: Duty | None = None,
 ) -> AssetContract:
     return AssetContract(
         key=f"shop/{name}",
@@ -49,7 +54,12 @@ def _of_people(
         store=_shop(name),
         subject="pseudonym",
         withhold=_AT_NEXT_INGEST,
+        duty=duty,
     )
+
+
+def _voucher(*fields: str) -> Duty:
+    return Duty(reference=_VOUCHER_LAW, years=_VOUCHER_YEARS, column="ordered_at", fields=fields)
 
 
 def _of_things(name: str, description: str, reason: str) -> AssetContract:
@@ -73,11 +83,15 @@ CONTRACTS: dict[str, AssetContract] = {
         "orders",
         "Orders by pseudonym.",
         retention=Retention(days=_VOUCHER_DAYS, column="ordered_at"),
+        duty=_voucher("order_id", "ordered_at", "currency", "country"),
     ),
     "order_lines": _of_people(
         "order_lines",
         "Articles of each order, by pseudonym.",
         retention=Retention(days=_VOUCHER_DAYS, column="ordered_at"),
+        duty=_voucher(
+            "order_line_id", "order_id", "product_id", "quantity", "unit_price", "ordered_at"
+        ),
     ),
     "returns": _of_people(
         "returns",

@@ -19,9 +19,14 @@ __all__ = ["EVALUATION", "ITEM_INDEX", "LIGHTFM", "POPULARITY", "RANKER", "TREND
 
 _OWNER = "team:recommendations"
 _KEPT = Retention(days=30)
+# Made anew every night; a week leaves room for nights that fail, and lies within the month of Art. 12(3).
+_MADE_ANEW = timedelta(days=7)
 
 
-def _aggregate(name: str, description: str, *purposes: Purpose) -> AssetContract:
+def _aggregate(
+    name: str, description: str, *purposes: Purpose, learns: bool = True
+) -> AssetContract:
+    """A model of everybody together; one that `learns` from people forgets one by being made anew."""
     return AssetContract(
         key=f"models/{name}",
         owner=_OWNER,
@@ -31,6 +36,8 @@ def _aggregate(name: str, description: str, *purposes: Purpose) -> AssetContract
         legal_basis=LegalBasis.CONSENT,
         retention=_KEPT,
         store=Artifacts(path=name),
+        unlearn=Unlearn.RETRAIN if learns else None,
+        retrain_within=_MADE_ANEW if learns else None,
     )
 
 
@@ -50,6 +57,7 @@ EVALUATION = _aggregate(
     "parameters chosen on the week before that.",
     Purpose.MODEL_TRAINING,
     Purpose.PERSONALISATION,
+    learns=False,
 )
 LIGHTFM = AssetContract(
     key="models/lightfm",

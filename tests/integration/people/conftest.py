@@ -22,7 +22,6 @@ from privacy.contracts import (
     Category,
     DeltaStore,
     LegalBasis,
-    NoStore,
     PostgresStore,
     Purpose,
     Retention,
@@ -70,12 +69,15 @@ CONTRACTS = (
     ),
     subject_profile_contract,
     MODEL,
-    no_personal_data(
-        "shop/products",
-        owner="team:data-platform",
-        description="The catalogue.",
-        reason="The catalogue describes products.",
-        store=NoStore(),
+    *(
+        no_personal_data(
+            f"shop/{table}",
+            owner="team:data-platform",
+            description="The catalogue.",
+            reason="The catalogue describes products.",
+            store=PostgresStore(schema_name="shop", table=table),
+        )
+        for table in ("products", "inventory")
     ),
 )
 

@@ -5,6 +5,7 @@ import gzip
 import lzma
 import random
 import re
+import secrets
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -247,3 +248,27 @@ def test_needles_are_the_digits_and_the_bytes() -> None:
     digits, raw = needles_of([NAME])
     assert re.fullmatch(rb"[0-9a-f]{32}", digits)
     assert len(raw) == 16
+
+
+def test_many_are_found_at_every_offset_as_text_and_as_bytes(tmp_path: Path) -> None:
+    names = [secrets.token_hex(16) for _ in range(1_000)]
+    for offset in range(16):
+        (tmp_path / f"text-{offset}.log").write_bytes(b"f" * offset + names[offset].encode())
+        raw = bytes.fromhex(names[offset + 100])
+        (tmp_path / f"raw-{offset}.bin").write_bytes(b"\0" * offset + raw + b"\0")
+    (tmp_path / "none.log").write_text("".join(secrets.token_hex(16) for _ in range(5_000)))
+
+    holding = search_files(tmp_path, needles_of(names)).holding
+
+    assert {path.name for path in holding} == {
+        f"{kind}-{offset}.{kind.replace('text', 'log').replace('raw', 'bin')}"
+        for kind in ("text", "raw")
+        for offset in range(16)
+    }
+    assert set(holding.values()) == {1}
+
+
+def test_many_short_ones_are_found_as_well(tmp_path: Path) -> None:
+    needles = [f"K-{number:04d}".encode() for number in range(100)]
+    (tmp_path / "one.csv").write_text("1,K-0042,2")
+    assert len(search_files(tmp_path, needles).holding) == 1

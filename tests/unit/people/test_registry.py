@@ -22,13 +22,14 @@ def test_every_own_store_has_a_handler_and_a_key_of_its_own() -> None:
 
 
 def test_own_redis_keys_carry_the_pseudonym_as_hash_tag() -> None:
-    patterns = [
-        contract.store.pattern
+    stores = [
+        (contract.holds_subjects, contract.store.pattern)
         for contract in PLATFORM_CONTRACTS
         if isinstance(contract.store, RedisStore)
     ]
-    assert patterns
-    assert all("{{pseudonym}}" in pattern and pattern.startswith("sv:") for pattern in patterns)
+    assert any(holds for holds, _ in stores)
+    assert all(pattern.startswith("sv:") for _, pattern in stores)
+    assert all(("{{pseudonym}}" in pattern) == holds for holds, pattern in stores)
 
 
 def test_what_holds_nobody_says_why() -> None:

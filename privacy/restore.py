@@ -1,0 +1,92 @@
+"""After a restore: who was erased since the backup is erased again, before anything reads what was restored.
+
+Each finished erasure stamps every store with its number (`stamp`). A store whose stamp is older than the journal's count was
+restored, and the platform does not start (`refuse_restored`) until `after_restore` has taken up the journal's tombstones,
+found by their keyed hashes whom the stores hold again, and erased them everywhere, verified and certified like any erasure.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from privacy import registry, requests, tombstone_journal, tombstones
+from privacy.database import Role, connect
+from privacy.epochs import stamp, stamps
+from privacy.registry import Registry
+from privacy.requests import PrivacyRequest, RequestStatus
+from privacy.stores import handler_for
+
+__all__ = ["RestoreReport", "RestoredError", "after_restore", "refuse_restored", "returned"]
+
+_ACTOR = "after-restore"
+_BATCH = 1_000
+
+
+class RestoredError(RuntimeError):
+    """A store was restored from a backup, and may hold who was erased since; names it and what to do."""
+
+
+@dataclass(frozen=True)
+class RestoreReport:
+    """What `after_restore` did: tombstones taken up, subjects who had come back, and requests that are not complete."""
+
+    tombstones: int
+    returned: int
+    incomplete: tuple[PrivacyRequest, ...]
+
+
+def refuse_restored() -> None:
+    """Raise RestoredError where a store is older than the last finished erasure."""
+    epoch = tombstone_journal.read().epoch
+    stale = [store for store, number in stamps().items() if number is not None and number < epoch]
+    if stale:
+        raise RestoredError(
+            f"Restored from a backup that is older than the last erasure: {', '.join(stale)}. Nothing may read it before "
+            "'./selvedge privacy after-restore' has erased again who was erased since (docs/runbooks/restore.md)."
+        )
+
+
+def after_restore(journals: Sequence[Path] = ()) -> RestoreReport:
+    """Erase again whoever the restored stores hold and a tombstone names.
+
+    `journals` are copies of the journal of tombstones, for where its own was restored as well. May be repeated; what could not
+    be erased is named, and the platform stays refused. Raises JournalError.
+    """
+    for path in journals:
+        tombstone_journal.replace(tombstone_journal.read(path))
+    journal = tombstone_journal.read()
+    tombstones.take_up(journal.tombstones)
+    found = registry.load()
+    back = sorted(returned(found))
+    incomplete = [request for some in _batches(back) for request in _erased(some)]
+    left = tuple(request for request in incomplete if request.status is not RequestStatus.COMPLETED)
+    if not left and not returned(found):
+        stamp(max(journal.epoch, tombstone_journal.read().epoch))
+    return RestoreReport(len(journal.tombstones), len(back), left)
+
+
+def returned(found: Registry) -> set[str]:
+    """Pseudonyms that a store holds although their subject was erased."""
+    held: set[str] = set()
+    for contract in found.holding_subjects:
+        held |= handler_for(contract).subjects(contract)
+    names = sorted(held)
+    return {name for name, gone in zip(names, tombstones.is_erased(names), strict=True) if gone}
+
+
+def _erased(pseudonyms: Sequence[str]) -> list[PrivacyRequest]:
+    asked = requests.submit_erasures(pseudonyms, _ACTOR)
+    requests.process_open(limit=_open_requests())
+    return [requests.get(request.request_id) for request in asked]
+
+
+def _open_requests() -> int:
+    """All of them: a backup may hold open requests that are older than those made here."""
+    with connect(Role.PRIVACY) as connection:
+        row = connection.execute("select count(*) from requests.privacy_requests").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), _BATCH):
+        yield names[start : start + _BATCH]
