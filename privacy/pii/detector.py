@@ -18,6 +18,11 @@ class Detector:
         self._recognizers = recognizers()
         self._model = ModelNames.installed() if model else None
 
+    @property
+    def has_model(self) -> bool:
+        """Whether an installed model helps to find names."""
+        return self._model is not None
+
     def find(self, texts: Sequence[str | None]) -> list[list[Span]]:
         """For each text (in NFC; null has none) what is personal in it, in order and without overlap."""
         return [merged(spans) for spans in self.spans(pl.Series("text", texts, pl.String))]

@@ -8,7 +8,7 @@ from presidio_analyzer import LocalRecognizer, RecognizerResult
 from privacy.pii.expressions import Expressions, TriggeredRecognizer, result
 from privacy.pii.given_names import AMBIGUOUS, GIVEN_NAMES, words
 
-__all__ = ["PERSON", "is_full_name", "names"]
+__all__ = ["PERSON", "introduces", "is_full_name", "names"]
 
 PERSON = "PERSON"
 _PLAIN = r"\p{Lu}(?:\p{L}|['\u2019](?!s\b)|-)*\p{Ll}(?:\p{L}|['\u2019](?!s\b)|-)*"
@@ -68,9 +68,17 @@ _TOKENS = regex.compile(rf"(?<![\p{{L}}@.\d_#]){_NAME}")
 _INITIALLED = regex.compile(
     rf"(?<![\p{{L}}@.\d])({_CAPITALISED})[ ]\p{{Lu}}\.?[ ]{_CAPITALISED}(?![\p{{L}}@])"
 )
+_OWN_NAME = regex.compile(
+    rf"(?i:\b(?:my name is|mein name ist|ich hei(?:ß|ss)e|je m['\u2019]appelle))\s+{_CAPITALISED}"
+)
 _PARTS = regex.compile(r"[^\s]+")
 _HYPHEN = regex.compile(r"[\-'\u2019]")
 _POSSESSIVE = regex.compile(r"['\u2019]s?$")
+
+
+def introduces(text: str) -> bool:
+    """Whether a sentence of `text` tells its author's name."""
+    return bool(_OWN_NAME.search(text))
 
 
 def is_full_name(text: str) -> bool:

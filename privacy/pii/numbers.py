@@ -24,6 +24,17 @@ _SCHEMES = regex.compile(
     r"|(?:1800|2131)\d{11}|6(?:011|4|5)\d{12,16}|(?:5[0678]|6)\d{13,17}"
 )
 _SHORT_SCHEMES = regex.compile(r"(?:5[0678]|6)\d{10,11}|4\d{12}")
+# The countries of the IBAN registry (SWIFT) and the length of their account numbers.
+_IBAN_LENGTHS = {
+    country: length
+    for length, countries in {
+        15: "NO", 16: "BE BI", 18: "DK FI FK FO GL NL SD", 19: "MK SI", 20: "AT BA EE KZ LT LU MN XK", 21: "CH HR LI LV",
+        22: "BG BH CR DE GB GE IE ME RS VA", 23: "AE GI IL IQ OM SO TL", 24: "AD CZ ES MD PK RO SA SE SK TN VG", 25: "LY PT ST",
+        26: "IS TR", 27: "BY DJ FR GR IT MC MR SM", 28: "AL AZ CY DO GT HN HU LB NI PL SV", 29: "BR EG PS QA UA", 30: "JO KW MU YE",
+        31: "MT SC", 32: "LC", 33: "RU",
+    }.items()
+    for country in countries.split()
+}  # fmt: skip
 _IBAN_DIGITS = str.maketrans({chr(65 + n): str(10 + n) for n in range(26)})
 
 
@@ -36,7 +47,7 @@ def is_card(digits: str) -> bool:
 def is_iban(text: str) -> bool:
     """Whether `text` is an IBAN with right check digits (ISO 13616: MOD 97-10 of ISO 7064 gives 1)."""
     compact = regex.sub(r"[\s\-]", "", text).upper()
-    if not regex.fullmatch(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}", compact):
+    if len(compact) != _IBAN_LENGTHS.get(compact[:2]) or not regex.fullmatch(r"[A-Z0-9]+", compact):
         return False
     return int((compact[4:] + compact[:4]).translate(_IBAN_DIGITS)) % 97 == 1
 

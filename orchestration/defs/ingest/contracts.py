@@ -6,6 +6,7 @@ from orchestration.ingest.interactions import PATH, SCHEMA
 from privacy.contracts import (
     AssetContract,
     Category,
+    ColumnTag,
     DeltaStore,
     LegalBasis,
     PostgresStore,
@@ -37,6 +38,7 @@ def _of_people(
     category: Category = Category.PSEUDONYMOUS,
     basis: LegalBasis = LegalBasis.CONTRACT,
     purposes: tuple[Purpose, ...] = _ALL,
+    masked: str | None = None,
 ) -> AssetContract:
     return AssetContract(
         key=f"shop/{name}",
@@ -49,6 +51,7 @@ def _of_people(
         store=_shop(name),
         subject="pseudonym",
         withhold=_AT_NEXT_INGEST,
+        columns={masked: ColumnTag.MASKED_TEXT} if masked else {},
     )
 
 
@@ -83,6 +86,7 @@ CONTRACTS: dict[str, AssetContract] = {
         "returns",
         "Returned articles, by pseudonym.",
         retention=Retention(days=_VOUCHER_DAYS, column="returned_at"),
+        masked="reason",
     ),
     "quiz_answers": _of_people(
         "quiz_answers",
@@ -91,6 +95,7 @@ CONTRACTS: dict[str, AssetContract] = {
         basis=LegalBasis.CONSENT,
         purposes=_BEHAVIOUR,
         retention=Retention(days=_THREE_YEARS, column="answered_at"),
+        masked="answer",
     ),
     "feedback": _of_people(
         "feedback",
@@ -98,6 +103,7 @@ CONTRACTS: dict[str, AssetContract] = {
         basis=LegalBasis.LEGITIMATE_INTERESTS,
         purposes=_BEHAVIOUR,
         retention=Retention(days=_THREE_YEARS, column="given_at"),
+        masked="text_masked",
     ),
     "interactions": AssetContract(
         key="lake/interactions",
@@ -111,6 +117,7 @@ CONTRACTS: dict[str, AssetContract] = {
         store=DeltaStore(path=PATH),
         subject="pseudonym",
         withhold=_AT_NEXT_INGEST,
+        columns={"query": ColumnTag.MASKED_TEXT},
     ),
     "consents": AssetContract(
         key="consent/records",
