@@ -4,6 +4,7 @@ A street is told by its word ("…straße", "rue …", "… Road") with a house 
 of its own, or by a sentence that announces an address. What follows it (a postcode, a place) is a LOCATION.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import regex
@@ -22,11 +23,18 @@ _AFTER_NAME = (
     r"|Highway|Hwy|Grove|Gardens|Mews|Alley|Hill|Path|Trail|Circle|Loop|Quay|Parade|Esplanade|Promenade"
 )
 _AFTER_NAME_ABROAD = r"utca|út|útja|tér|u\.|ulica|trg|cesta|sokak|caddesi|terrasse|plass|gate|allé"
-# Endings of one word; the short ones of words that are not German need a stem that no other word has.
-_ENDING = (
-    r"stra(?:ß|ss)e|str\.|weg|platz|allee|gasse|damm|ufer|chaussee|stieg|straat|laan|plein|gracht|singel"
-    r"|\p{L}{3}ring|\p{L}{2}(?:gade|vej|stræde|gatan?|vägen|veien|vegen|vollen|katu|ntie|kuja|polku|stræti|götu|utca)"
+# Endings of a street's word. The short ones need a stem, so that "During" and "Gate" are none.
+_ENDINGS = tuple(
+    words(
+        "straße strasse str. weg platz allee gasse damm ufer chaussee stieg straat laan plein gracht singel"
+    )
 )
+_ENDINGS_OF_STEMS = tuple(
+    words(
+        "ring gade vej stræde gata gatan vägen veien vegen vollen katu ntie kuja polku stræti götu utca"
+    )
+)
+_STEM = 3  # letters
 _BEFORE_NAME = (
     r"rue|avenue|av\.|boulevard|bd\.?|place|chemin|allée|impasse|quai|route|cours|passage|square|sentier|faubourg"
     r"|via|viale|vicolo|corso|piazza|strada|calle|c/|avenida|avda\.?|paseo|plaza|ronda|camino|rua|travessa|praça|largo|estrada|ul\.|ulica"
@@ -72,6 +80,7 @@ _ANNOUNCING = (
 class _Streets(LocalRecognizer):  # type: ignore[misc]
     """Streets with their numbers and units, and what follows them."""
 
+    _with_endings = True
     _CORES = tuple(
         regex.compile(pattern, regex.MULTILINE)
         for pattern in (
@@ -79,9 +88,6 @@ class _Streets(LocalRecognizer):  # type: ignore[misc]
             rf"(?<![\w.,])(?:\d{{1,5}}\s)?\d{{1,5}}[a-zA-Z]?,?\s(?:{_WORD}\s){{1,3}}(?:{_AFTER_NAME})\b\.?(?:\s(?:Street|St)\b)?",
             # 233 Erzsébet tér 19.
             rf"(?:(?<![\w.,])\d{{1,5}}\s)?(?:\b{_WORD}\s)(?:[\p{{L}}.]+\s){{0,2}}(?i:{_AFTER_NAME_ABROAD})\s{_NUMBER}\.?",
-            # Berliner Straße 12b; 28245 Puruntie 82
-            rf"(?:(?<![\w.,])\d{{3,5}}\s)?(?:\b{_WORD}\s){{0,2}}\b(?:\p{{Lu}}[\p{{L}}\-]*)?(?i:{_ENDING})\s?{_NUMBER}\.?",
-            rf"\b\p{{L}}+(?:stra(?:ß|ss)e|str\.)\s?{_NUMBER}",
             # 5 bis rue de la Paix; 86036 Rua do Arenque 1634; rue des Lilas 66
             rf"(?<![\w.,])(?:\d{{1,5}}\s)?\d{{1,5}}(?:[ ]?(?:bis|ter|[a-z]))?,?\s(?i:{_BEFORE_NAME})\s{_OF}{_WORD}(?:\s{_OF}{_WORD}){{0,3}}(?:,?\s{_NUMBER})?",
             rf"\b(?i:{_BEFORE_NAME})\s{_OF}{_WORD}(?:\s{_OF}{_WORD}){{0,3}},?\s{_NUMBER}",
@@ -93,6 +99,9 @@ class _Streets(LocalRecognizer):  # type: ignore[misc]
             _UNIT,
         )
     )
+    # Berliner Straße 12b; 28245 Puruntie 82: a word with such an ending is looked for where a number follows one.
+    _NUMBERED = regex.compile(rf"(?P<word>[\p{{L}}\-]+\.?)\s?{_NUMBER}\.?")
+    _WORDS_BEFORE = regex.compile(rf"(?:(?<![\w.,])\d{{3,5}}\s)?(?:\b{_WORD}\s){{0,2}}$")
     _UNITS_AFTER = regex.compile(rf"(?:{_GAP}{_UNIT}){{1,2}}")
     _PLACE_AFTER = regex.compile(
         rf"{_GAP}(?P<it>(?:(?:{_CITY}|[A-Z]{{2}}\b){_GAP}){{1,4}}?{_POSTCODE}"
@@ -115,7 +124,12 @@ class _Streets(LocalRecognizer):  # type: ignore[misc]
         return found
 
     def _streets(self, text: str) -> list[tuple[int, int]]:
-        spans = sorted(match.span() for core in self._CORES for match in core.finditer(text))
+        spans = sorted(
+            (
+                *(match.span() for core in self._CORES for match in core.finditer(text)),
+                *(self._numbered(text) if self._with_endings else ()),
+            )
+        )
         merged: list[tuple[int, int]] = []
         for start, end in spans:
             if merged and start < merged[-1][1]:
@@ -123,6 +137,13 @@ class _Streets(LocalRecognizer):  # type: ignore[misc]
             else:
                 merged.append((start, end))
         return [(start, self._with_units(text, end)) for start, end in merged]
+
+    def _numbered(self, text: str) -> Iterator[tuple[int, int]]:
+        for match in self._NUMBERED.finditer(text):
+            if _is_street(match["word"]):
+                at = max(0, match.start() - 60)
+                before = self._WORDS_BEFORE.search(text, at, match.start())
+                yield (before.start() if before else match.start()), match.end()
 
     def _with_units(self, text: str, end: int) -> int:
         match = self._UNITS_AFTER.match(text, end)
@@ -139,9 +160,18 @@ class _Streets(LocalRecognizer):  # type: ignore[misc]
         return found
 
 
+def _is_street(word: str) -> bool:
+    """Whether a street is called so; "Weg" and the like in lower case are other words, "straße" never is."""
+    lowered = word.lower()
+    if word == lowered and "str" not in word:
+        return False
+    return lowered.endswith(_ENDINGS) or lowered[_STEM - 1 :].endswith(_ENDINGS_OF_STEMS)
+
+
 class _AddressLines(_Streets):
     """A line of its own with a number, capitalised words and another number: 5850 Jana Nerudy 894."""
 
+    _with_endings = False
     _CORES = (
         regex.compile(
             rf"^[>? ]*\K\d{{2,5}}[ ](?:\d{{1,4}}[ ](?:{_WORD}[ ]?){{1,3}}|(?:{_WORD}[ ]){{1,3}}\d{{1,4}})(?=,?[ ]*$)",
@@ -153,6 +183,7 @@ class _AddressLines(_Streets):
 class _AnnouncedStreets(_Streets):
     """What a sentence announces as an address."""
 
+    _with_endings = False
     _CORES = (regex.compile(rf"(?i:\b(?:{_ANNOUNCEMENT}))\s+\K(?:{_ANNOUNCED})(?<!\s)"),)
 
 

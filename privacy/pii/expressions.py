@@ -11,7 +11,7 @@ from presidio_analyzer import EntityRecognizer, Pattern, PatternRecognizer, Reco
 __all__ = ["Expressions", "TriggeredRecognizer", "expressions", "result"]
 
 SCORE = 0.6
-_FEW = 16  # texts that cost less to analyse than the automaton of many words to build
+_FEW = 16  # texts that cost less to analyse than to choose from
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,10 @@ class TriggeredRecognizer:
 
     def positions(self, texts: pl.Series) -> list[int]:
         """Positions of the texts that are to be analysed."""
+        if len(texts) < _FEW:
+            return texts.is_not_null().arg_true().to_list()
         positions = texts.str.contains(self.trigger).fill_null(value=False).arg_true()
-        if self.words and len(positions) >= _FEW:
+        if self.words and len(positions):
             left = texts.gather(positions).str.contains_any(
                 list(self.words), ascii_case_insensitive=self.any_case
             )

@@ -17,14 +17,14 @@ _PARTICLE = r"(?:von der|von|van der|van den|van|zu|de la|de|du|der|da|di|del|do
 _NAME = rf"{_CAPITALISED}(?:[ ](?:\p{{Lu}}\.?[ ]|{_PARTICLE}[ ])?{_CAPITALISED}){{0,2}}"
 _TITLES = r"(?:mr|mrs|ms|miss|herrn?|frau|mme|mlle|madame|monsieur|dr|prof)"
 _INTRODUCTIONS = (
-    r"my name is|my name['\u2019]s|full name is|name is|(?:last|first|maiden|full)? ?name:|named|called|call me|calls? me|known as"
-    r"|what['\u2019]s your (?:last |first |full )?name\?|name on the account\?\s+user:|contact person:|attn:?|z\.?[ ]?hd\.?"
+    r"my name is|my name['\u2019]s|full name is|name is|name:|named|called|call me|calls? me|known as"
+    r"|name\b[^.?!\n]{0,20}\?(?:\s+\p{L}+:)?|contact person:|attn:?|z\.?[ ]?hd\.?"
     r"|ich hei(?:ß|ss)e|(?:mein|ihr|sein) name (?:ist|lautet)|nachname:?|vorname:?"
     r"|je m['\u2019]appelle|il s['\u2019]appelle|elle s['\u2019]appelle|mon nom est|nom:|prénom:?"
 )
 _CLOSINGS = (
-    r"regards|sincerely|yours truly|yours|cheers|best wishes|many thanks|thanks"
-    r"|gr(?:ü|ue)(?:ß|ss)en?|gru(?:ß|ss)|\blg|cordialement|bien à vous|bises|merci d['\u2019]avance"
+    r"(?:regards|sincerely|yours truly|yours|cheers|best wishes|many thanks|thanks"
+    r"|gr(?:ü|ue)(?:ß|ss)en?|gru(?:ß|ss)|lg|cordialement|bien à vous|bises|merci d['\u2019]avance)"
 )
 _GREETINGS = r"hi|hello|hey|dear|hallo|lieber?|guten (?:tag|morgen)|bonjour|salut|chère?|cher"
 _KIN = (
@@ -54,15 +54,15 @@ _UNMISTAKABLE = GIVEN_NAMES - AMBIGUOUS
 _ANNOUNCING = (
     "name", "called", "call me", "calls me", "known as", "contact person", "attn", "z.hd", "z. hd", "heiße", "heisse", "m'appelle", "m\u2019appelle",
     "s'appelle", "s\u2019appelle", "nom", "regards", "sincerely", "yours", "cheers", "wishes", "thanks", "grüße", "gruesse", "grüsse", "grueße", "gruß",
-    "gruss", "lg", "cordialement", "bien à vous", "bises", "merci", "mr", "ms", "miss", "herr", "frau", "mme", "mlle", "madame", "monsieur", "dr", "prof",
+    "gruss", "lg", "cordialement", "bien à vous", "bises", "merci", "mr", "ms ", "ms.", "miss", "herr", "frau", "mme", "mlle", "madame", "monsieur", "dr ", "dr.", "prof",
     "hi ", "hello", "hey", "dear", "hallo", "liebe", "guten", "bonjour", "salut", "cher", "chère", "my ", "his ", "her ", "our ", "their ", "mein",
     "mon ", "ma ", " by ", "signed", "producer", "director", "author", "singer", "writer", "actor", "actress", "player", "manager", "seller", "driver",
     "starring", "commenter", "founder", "customer", "kund", "client", "vend", ", can", ", could", ", would", ", will",
     "unterzeichnet", "signé", "directed", "performed",
 )  # fmt: skip
 _BESIDE_FULL_NAMES = (
-    "i'm", "i\u2019m", "i am", "ich bin", "je suis", "this is", " to ", " with ", "by ", "under ", "contact ", "ask ", "email ", "add ", "remove ", "von ",
-    "chez ", "concert de", "sa", "said", "told", "wrote", "explained", "asked", "shouted", "live", "schrieb", "meinte", "dit", "écrit", "habite", "'s ", "\u2019s ",
+    "i'm", "i\u2019m", "i am", "ich bin", "je suis", "this is", "speak", "talk", "write", "follow", "meet", "by ", "under ", "contact ", "ask ", "email ", "add ", "remove ", "von ",
+    "chez ", "concert de", "say", "sagt", "said", "told", "wrote", "explained", "asked", "shouted", "live", "schrieb", "meinte", "dit", "écrit", "habite", "'s ", "\u2019s ",
 )  # fmt: skip
 _TOKENS = regex.compile(rf"(?<![\p{{L}}@.\d_#]){_NAME}")
 _INITIALLED = regex.compile(
@@ -184,12 +184,9 @@ def names() -> tuple[TriggeredRecognizer, ...]:
     name, full = _person(0), _person(1)
     capital = r"\p{Lu}"
     announced = _Announced(
-        rf"(?i:\b(?:{_INTRODUCTIONS}))\s+\K{name}",
-        rf"(?i:\b(?:{_CLOSINGS}))[\s,!]{{1,3}}\K{name}(?=[\s.!]*$)",
-        rf"(?i:\b{_TITLES})\.?\s\K{name}",
-        rf"(?i:\b(?:{_GREETINGS}))\s\K{name}(?=\s*[,!:\n])",
-        rf"(?i:\b(?:{_KIN})(?:['\u2019]s)?(?:\sname)?)\s\K{name}",
-        rf"(?i:\b{_ROLES})\s+\K{name}",
+        rf"\b(?:(?i:{_INTRODUCTIONS})\s+|(?i:{_TITLES})\.?\s|(?i:{_KIN})(?:['\u2019]s)?(?:\sname)?\s|(?i:{_ROLES})\s+)\K{name}",
+        rf"\b(?i:{_CLOSINGS})[\s,!]{{1,3}}\K{name}(?=[\s.!]*$)",
+        rf"\b(?i:{_GREETINGS})\s\K{name}(?=\s*[,!:\n])",
         rf"^{name}(?=, (?:can|could|would|will)\s)",
     )
     full_names = _Announced(

@@ -4,10 +4,10 @@ It serves the masking of free text, the scan of stored columns and the benchmark
 checksum, a public suffix), validity is not asked for in free text: a mistyped IBAN is as personal as a correct one.
 """
 
-from presidio_analyzer.predefined_recognizers import IpRecognizer
+import ipaddress
 
 from privacy.pii.addresses import addresses
-from privacy.pii.expressions import TriggeredRecognizer, expressions
+from privacy.pii.expressions import Expressions, TriggeredRecognizer, expressions
 from privacy.pii.names import names
 from privacy.pii.numbers import numbers
 
@@ -33,8 +33,23 @@ _BIRTH_WORDS = (
 )
 _BETWEEN = r"(?:on|am|ist|is|was|le|the|in|it['\u2019]s|[:.]|\s)"
 _IP_TRIGGER = r"(?:[0-9]+\.){3}[0-9]|::|[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}:"
+_IP = (
+    r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)",
+    r"(?<![\w:])(?:[0-9A-Fa-f]{1,4}:|::)[0-9A-Fa-f:]*(?:\.\d{1,3})*(?![\w:])",
+)
 _TLDS = "com|org|net|eu|de|fr|at|ch|uk|io|info|biz|me|shop|online"
 _URL_END = r"[^\s<>\"'.,;:!?)\]]"
+
+
+class _IpAddresses(Expressions):
+    """Addresses of IP version 4 and 6."""
+
+    def accepts(self, text: str, start: int, end: int) -> bool:
+        try:
+            ipaddress.ip_address(text[start:end])
+        except ValueError:
+            return False
+        return True
 
 
 def recognizers() -> tuple[TriggeredRecognizer, ...]:
@@ -78,5 +93,5 @@ def _internet() -> tuple[TriggeredRecognizer, ...]:
             rf"(?<![\w@.])(?:[a-z0-9\-]+\.)+(?:{_TLDS})\b(?:/[^\s<>\"']*{_URL_END})?",
         ),
         expressions("SOCIAL_HANDLE", "@", r"(?<![\w@])@[\w.]{3,}"),
-        TriggeredRecognizer("IP_ADDRESS", _IP_TRIGGER, IpRecognizer()),
+        TriggeredRecognizer("IP_ADDRESS", _IP_TRIGGER, _IpAddresses("IP_ADDRESS", *_IP)),
     )
