@@ -3,6 +3,7 @@
 import dagster as dg
 
 from orchestration.contract_checks import contract_checks
+from orchestration.pii_checks import pii_checks
 from privacy.settings import PROJECT_ROOT
 
 __all__ = ["defs", "load"]
@@ -15,7 +16,8 @@ def load() -> dg.Definitions:
         # One process for a whole run: its assets share one Spark session and a bounded memory.
         dg.Definitions(executor=dg.in_process_executor),
     )
-    return dg.Definitions.merge(loaded, dg.Definitions(asset_checks=list(contract_checks(loaded))))
+    checks = [*contract_checks(loaded), *pii_checks(loaded)]
+    return dg.Definitions.merge(loaded, dg.Definitions(asset_checks=checks))
 
 
 defs = load()

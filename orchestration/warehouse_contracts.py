@@ -25,7 +25,7 @@ def models(manifest: Mapping[str, Any]) -> Iterator[Node]:
 
 
 def contract_of(node: Node) -> AssetContract:
-    """The contract of a model: its `meta.contract` over its folder's `contract_defaults`.
+    """The contract of a model: its `meta.contract` over its folder's `contract_defaults`, and the tags in its columns' `meta.holds`.
 
     Key, description and store come from the model itself. Raises ContractError where no contract is declared or the
     result contradicts itself.
@@ -37,7 +37,9 @@ def contract_of(node: Node) -> AssetContract:
         )
     declared = {**meta.get("contract_defaults", {}), **meta["contract"]}
     try:
-        contract = AssetContract.model_validate(_applicable(declared) | _facts(node, name))
+        contract = AssetContract.model_validate(
+            _applicable(declared) | _facts(node, name) | _tags(node)
+        )
     except ValidationError as error:
         raise ContractError(
             f"The contract of the dbt model {name} is not valid: {error}"
@@ -47,6 +49,12 @@ def contract_of(node: Node) -> AssetContract:
             f"The contract of the dbt model {name} names the subject column '{contract.subject}', which it has not."
         )
     return contract
+
+
+def _tags(node: Node) -> dict[str, Any]:
+    """Tags of the columns that say in `config.meta.holds` what they may hold."""
+    metas = {name: column.get("meta", {}) for name, column in node["columns"].items()}
+    return {"columns": {name: meta["holds"] for name, meta in metas.items() if "holds" in meta}}
 
 
 def _facts(node: Node, name: str) -> dict[str, Any]:

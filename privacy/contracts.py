@@ -6,6 +6,7 @@ the record of processing and the ``/v1/assets`` API. The kind of its store selec
 (`privacy.stores.handler_for`).
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, Self
@@ -17,6 +18,7 @@ __all__ = [
     "Artifacts",
     "AssetContract",
     "Category",
+    "ColumnTag",
     "ContractError",
     "DeltaStore",
     "Duty",
@@ -81,6 +83,28 @@ class Unlearn(StrEnum):
     EXACT = "exact"
     FOLD_OUT = "fold_out"
     RETRAIN = "retrain"
+
+
+class ColumnTag(StrEnum):
+    """What the text of a column may hold that looks like personal data; a column without a tag may hold none.
+
+    masked_text: what people wrote, masked before it was stored. Names and places that no rule knows may be left in it, never an
+        e-mail address, or a telephone, card or bank account number.
+    names_of_things: brands, authors and products that are called like people.
+    places: streets and cities of shops, mills and warehouses.
+    business_contact: how to reach a company, such as a supplier's address and telephone number.
+    codes: numbers of articles, parcels and the like, some of which look like telephone or card numbers.
+    encrypted: ciphertext or keyed hashes, which nobody reads.
+    personal: personal data in clear, on purpose; only where the category is ``direct`` or ``sensitive``.
+    """
+
+    MASKED_TEXT = "masked_text"
+    NAMES_OF_THINGS = "names_of_things"
+    PLACES = "places"
+    BUSINESS_CONTACT = "business_contact"
+    CODES = "codes"
+    ENCRYPTED = "encrypted"
+    PERSONAL = "personal"
 
 
 class _Frozen(BaseModel):
@@ -197,6 +221,8 @@ class AssetContract(_Frozen):
     unlearn: for models only.
     retrain_within: how soon a model that must be trained again to forget (`Unlearn.RETRAIN`) is trained.
     duty: a law that keeps part of a row after an erasure; Postgres tables only.
+    columns: tags of the columns (or fields) whose text may look personal and may be stored; all others are scanned for
+        personal data after each materialisation, and finding some fails the run.
     handler: name of a handler registered in place of the store kind's default.
     """
 
@@ -214,6 +240,7 @@ class AssetContract(_Frozen):
     unlearn: Unlearn | None = None
     retrain_within: timedelta | None = None
     duty: Duty | None = None
+    columns: dict[str, ColumnTag] = Field(default_factory=dict)
     reason: str | None = None
     handler: str | None = None
 
@@ -247,6 +274,16 @@ class AssetContract(_Frozen):
         return self
 
     @model_validator(mode="after")
+    def _personal_columns_are_admitted(self) -> Self:
+        personal = sorted(name for name, tag in self.columns.items() if tag is ColumnTag.PERSONAL)
+        if personal and self.category not in (Category.DIRECT, Category.SENSITIVE):
+            raise ContractError(
+                f"Contract of {self.key} tags {', '.join(personal)} as personal, but its category is '{self.category}': "
+                "make it 'direct' or 'sensitive', or mask the column before it is stored."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.category is Category.NONE:
             if not self.reason:
@@ -268,9 +305,18 @@ class AssetContract(_Frozen):
 
 
 def no_personal_data(
-    key: str, *, owner: str, description: str, reason: str, store: Store
+    key: str,
+    *,
+    owner: str,
+    description: str,
+    reason: str,
+    store: Store,
+    columns: Mapping[str, ColumnTag] | None = None,
 ) -> AssetContract:
-    """A contract for an asset that holds nothing about people, and why that is so."""
+    """A contract for an asset that holds nothing about people, and why that is so.
+
+    `columns` tags those whose text may look personal, as in `AssetContract`.
+    """
     return AssetContract(
         key=key,
         owner=owner,
@@ -278,4 +324,5 @@ def no_personal_data(
         category=Category.NONE,
         reason=reason,
         store=store,
+        columns=dict(columns or {}),
     )

@@ -6,6 +6,7 @@ from orchestration.ingest.interactions import PATH, SCHEMA
 from privacy.contracts import (
     AssetContract,
     Category,
+    ColumnTag,
     DeltaStore,
     Duty,
     LegalBasis,
@@ -42,6 +43,7 @@ def _of_people(
     basis: LegalBasis = LegalBasis.CONTRACT,
     purposes: tuple[Purpose, ...] = _ALL,
     duty: Duty | None = None,
+    masked: str | None = None,
 ) -> AssetContract:
     return AssetContract(
         key=f"shop/{name}",
@@ -55,6 +57,7 @@ def _of_people(
         subject="pseudonym",
         withhold=_AT_NEXT_INGEST,
         duty=duty,
+        columns={masked: ColumnTag.MASKED_TEXT} if masked else {},
     )
 
 
@@ -97,6 +100,7 @@ CONTRACTS: dict[str, AssetContract] = {
         "returns",
         "Returned articles, by pseudonym.",
         retention=Retention(days=_VOUCHER_DAYS, column="returned_at"),
+        masked="reason",
     ),
     "quiz_answers": _of_people(
         "quiz_answers",
@@ -105,6 +109,7 @@ CONTRACTS: dict[str, AssetContract] = {
         basis=LegalBasis.CONSENT,
         purposes=_BEHAVIOUR,
         retention=Retention(days=_THREE_YEARS, column="answered_at"),
+        masked="answer",
     ),
     "feedback": _of_people(
         "feedback",
@@ -112,6 +117,7 @@ CONTRACTS: dict[str, AssetContract] = {
         basis=LegalBasis.LEGITIMATE_INTERESTS,
         purposes=_BEHAVIOUR,
         retention=Retention(days=_THREE_YEARS, column="given_at"),
+        masked="text_masked",
     ),
     "interactions": AssetContract(
         key="lake/interactions",
@@ -125,6 +131,7 @@ CONTRACTS: dict[str, AssetContract] = {
         store=DeltaStore(path=PATH),
         subject="pseudonym",
         withhold=_AT_NEXT_INGEST,
+        columns={"query": ColumnTag.MASKED_TEXT},
     ),
     "consents": AssetContract(
         key="consent/records",

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from orchestration.contracted import CONTRACT_METADATA_KEY, contracts_of
-from privacy.contracts import Artifacts, Category
+from privacy.contracts import Artifacts, Category, NoStore
 from privacy.settings import PROJECT_ROOT
 
 SNAPSHOT = Path(__file__).with_name("assets.json")
@@ -99,6 +99,12 @@ def test_every_asset_has_a_check_of_its_contract() -> None:
     assert not missing
 
 
+def test_every_asset_that_stores_something_is_scanned_for_personal_data() -> None:
+    checks, stores = _checks(), {one.key: one.store for one in contracts_of(_definitions())}
+    scanned = {name for name, names in checks.items() if "no_untagged_personal_data" in names}
+    assert scanned == {key for key, store in stores.items() if not isinstance(store, NoStore)}
+
+
 @pytest.mark.parametrize("name", ["consent/records", "shop/customers", "lake/interactions"])
 def test_bad_consents_and_identities_block_what_depends_on_them(name: str) -> None:
     key = dg.AssetKey(name.split("/"))
@@ -109,7 +115,7 @@ def test_bad_consents_and_identities_block_what_depends_on_them(name: str) -> No
         for spec in checks.check_specs
         if spec.asset_key == key and spec.blocking
     }
-    assert {"contract_holds", "data_quality"} <= blocking
+    assert {"contract_holds", "data_quality", "no_untagged_personal_data"} <= blocking
 
 
 def test_the_workspace_loads_the_definitions_that_the_project_entry_names() -> None:

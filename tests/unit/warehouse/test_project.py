@@ -13,7 +13,7 @@ from orchestration.warehouse_contracts import (
     models,
 )
 from orchestration.warehouse_project import WarehouseProjectError, manifest, run_dbt
-from privacy.contracts import Category, ContractError, Purpose
+from privacy.contracts import Category, ColumnTag, ContractError, Purpose
 
 
 @pytest.fixture
@@ -93,3 +93,9 @@ def test_the_ranker_is_an_exposure() -> None:
 def test_a_command_that_would_write_rows_to_disk_is_refused(args: list[str]) -> None:
     with pytest.raises(WarehouseProjectError, match="is refused"):
         run_dbt(args)
+
+
+def test_a_column_says_in_its_meta_what_it_may_hold() -> None:
+    tags = {node["name"]: contract_of(node).columns for node in models(manifest())}
+    assert tags["stg_shop__returns"] == {"reason": ColumnTag.MASKED_TEXT}
+    assert tags["dim_products"] == {}
