@@ -7,8 +7,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from orchestration.governance.retention_table import retention_sentence, retention_table
 from orchestration.progress import console
-from privacy import requests
+from privacy import registry, requests
+from privacy.retention import enforce
+from privacy.settings import platform_settings
 
 __all__ = ["app"]
 
@@ -57,3 +60,28 @@ def _row(request: requests.PrivacyRequest) -> dict[str, object]:
         "expected_completion_time": request.expected_completion_time.isoformat(),
         "unfinished": list(request.unfinished),
     }
+
+
+@app.command(epilog="Example: [bold]./selvedge privacy retention --dry-run[/]")
+def retention(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count what is overdue and delete nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Delete what is older than its contract allows, in every store, and search for what is left."""
+    from orchestration.retention_clock import data_as_of, last_written
+    from orchestration.servers.dagster import instance
+
+    found = registry.load()
+    with instance(platform_settings()) as dagster:
+        assets = [c.key for c in found.contracts if not c.key.startswith(registry.PLATFORM_PREFIX)]
+        written = last_written(dagster, assets)
+    report = enforce(found, as_of=data_as_of(), dry_run=dry_run, written=written)
+    if as_json:
+        sys.stdout.write(json.dumps(report.as_json(), indent=2) + "\n")
+    else:
+        console.print(retention_table(report))
+        console.print(retention_sentence(report))
+    if report.faults:
+        raise typer.Exit(1)
