@@ -165,6 +165,8 @@ class AssetContract(_Frozen):
     key: the asset's key, parts joined by ``/`` (``shop/customers``).
     subject: the column, key field or join key that finds a person; None only where category is
         ``none`` or ``aggregate``.
+    quasi_identifiers: columns that somebody outside may know of a person; k-anonymity is counted over their values.
+    sensitive: columns that tell what nobody outside should learn; l-diversity is counted for each.
     derived_from_subject_rows: an ``aggregate`` may be recomputed without a subject at its next
         materialisation; nothing in it can be found by pseudonym.
     unlearn: for models only.
@@ -180,6 +182,8 @@ class AssetContract(_Frozen):
     retention: Retention | None = None
     store: Store
     subject: str | None = None
+    quasi_identifiers: tuple[str, ...] = ()
+    sensitive: tuple[str, ...] = ()
     withhold: Withhold | None = None
     unlearn: Unlearn | None = None
     reason: str | None = None

@@ -54,6 +54,12 @@ class PlatformSettings(BaseSettings):
         "(production refuses any other)",
     )
 
+    controller_file: Path | None = Field(
+        None,
+        description="YAML of the controller, its officer and its recipients, for the record of processing; unset: "
+        "privacy/controller.yaml with placeholders (production refuses those)",
+    )
+
     @field_validator("home", "shop_home")
     @classmethod
     def _from_the_project(cls, path: Path) -> Path:

@@ -38,6 +38,8 @@ training_set_contract = AssetContract(
     store=DeltaStore(path=TRAINING_SET),
     subject="pseudonym",
     withhold=Withhold(at="materialisation", within=timedelta(hours=24)),
+    quasi_identifiers=("top_sizes",),
+    sensitive=("product_id",),
 )
 
 

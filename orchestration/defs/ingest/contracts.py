@@ -37,6 +37,8 @@ def _of_people(
     category: Category = Category.PSEUDONYMOUS,
     basis: LegalBasis = LegalBasis.CONTRACT,
     purposes: tuple[Purpose, ...] = _ALL,
+    quasi_identifiers: tuple[str, ...] = (),
+    sensitive: tuple[str, ...] = (),
 ) -> AssetContract:
     return AssetContract(
         key=f"shop/{name}",
@@ -49,6 +51,8 @@ def _of_people(
         store=_shop(name),
         subject="pseudonym",
         withhold=_AT_NEXT_INGEST,
+        quasi_identifiers=quasi_identifiers,
+        sensitive=sensitive,
     )
 
 
@@ -64,6 +68,8 @@ CONTRACTS: dict[str, AssetContract] = {
         "Customers by pseudonym, with age and height as bands; names and addresses are in the vault alone.",
         category=Category.SENSITIVE,
         retention=Retention(days=_THREE_YEARS, column="updated_at"),
+        quasi_identifiers=("country", "age_band", "height_band"),
+        sensitive=("body_shape", "preferred_sizes"),
     ),
     "products": _of_things(
         "products", "The catalogue with prices and sustainability ratings.", "Describes articles."
@@ -91,6 +97,7 @@ CONTRACTS: dict[str, AssetContract] = {
         basis=LegalBasis.CONSENT,
         purposes=_BEHAVIOUR,
         retention=Retention(days=_THREE_YEARS, column="answered_at"),
+        sensitive=("answer",),
     ),
     "feedback": _of_people(
         "feedback",
