@@ -91,13 +91,18 @@ def time_limit(contract: AssetContract) -> str:
     length = (
         f"{years} year{'s' if years > 1 else ''}"
         if years and not rest
-        else f"{retention.days} days"
+        else f"{retention.days} day{'s' if retention.days > 1 else ''}"
     )
     return (
         f"{length} from {retention.column}"
         if retention.column
         else f"{length} from when it was written"
     )
+
+
+def _no_transfer(activity: dict[str, Any]) -> str:
+    unknown = any("<" in who["country"] for who in activity["recipients"])
+    return "not known: a recipient's country is not filled in" if unknown else "none"
 
 
 def _contact(person: dict[str, Any] | None) -> str:
@@ -133,7 +138,8 @@ def as_markdown(record: dict[str, Any]) -> str:
         "|---|---|",
     ]
     lines += [f"| {entry['name']} | {entry['state']} |" for entry in record["measures"]]
-    return "\n".join(lines) + "\n"
+    # Placeholders stand in angle brackets, which a page would take for HTML and hide.
+    return "\n".join(lines).replace("<", "&lt;") + "\n"
 
 
 def _activity_lines(activity: dict[str, Any]) -> list[str]:
@@ -150,13 +156,13 @@ def _activity_lines(activity: dict[str, Any]) -> list[str]:
         "Categories of subjects": "; ".join(activity["categories_of_subjects"]),
         "Categories of data": "; ".join(activity["categories_of_data"]) or "none",
         "Recipients": "; ".join(recipients) or "none",
-        "Transfers to third countries": "; ".join(transfers) or "none",
+        "Transfers to third countries": "; ".join(transfers) or _no_transfer(activity),
     }
     lines = [f"## {activity['purpose'].replace('_', ' ').capitalize()}", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in facts.items()]
     lines += [
         "",
-        "| asset | holds | category | legal basis | erased after | owner |",
+        "| asset | holds | category | collected under | erased after | owner |",
         "|---|---|---|---|---|---|",
     ]
     lines += [
