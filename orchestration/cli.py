@@ -28,6 +28,7 @@ from orchestration.settings import OrchestrationSettings, orchestration_settings
 from orchestration.sources.batch import SourceError
 from orchestration.warehouse_project import WarehouseProjectError
 from privacy.contracts import ContractError
+from privacy.controller import ControllerError
 from privacy.database import DatabaseUnavailableError
 from privacy.keys import FileKeyProvider, KeyProviderError
 from privacy.restore import RestoredError
@@ -324,6 +325,7 @@ def test(context: typer.Context) -> None:
 # What a person can mend: shown as one sentence, never as a traceback.
 EXPECTED = (
     ContractError,
+    ControllerError,
     DatabaseUnavailableError,
     ApiKeyError,
     KeyProviderError,

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from orchestration.retention_clock import data_as_of
 from privacy.contracts import SMALLEST_GROUP
 from privacy.database import DatabaseUnavailableError, Role, role_url
 from privacy.settings import PROJECT_ROOT, platform_settings
@@ -79,7 +80,13 @@ def dbt_environment(target: str = "target") -> dict[str, str]:
     `target` names the artefact folder inside `state_dir`. Raises DatabaseUnavailableError where no Postgres is
     configured or running.
     """
-    return {**_folders(target), **_connection()}
+    return {**_folders(target), **_connection(), **_clock()}
+
+
+def _clock() -> dict[str, str]:
+    """The day from which the models count their retention, where it is not the database's clock."""
+    as_of = data_as_of()
+    return {"SELVEDGE_DBT_RETENTION_AS_OF": as_of.isoformat()} if as_of else {}
 
 
 def run_dbt(args: list[str]) -> int:

@@ -216,6 +216,8 @@ class AssetContract(_Frozen):
         ``none`` or ``aggregate``.
     people: columns that say how many people stand behind a row, for an ``aggregate`` that is a table; one that is kept as
         artefacts says the same in its manifest (`smallest_group`).
+    quasi_identifiers: columns that somebody outside may know of a person; k-anonymity is counted over their values.
+    sensitive: columns that tell what nobody outside should learn; l-diversity is counted for each.
     derived_from_subject_rows: an ``aggregate`` may be recomputed without a subject at its next
         materialisation; nothing in it can be found by pseudonym.
     unlearn: for models only.
@@ -236,6 +238,8 @@ class AssetContract(_Frozen):
     store: Store
     subject: str | None = None
     people: tuple[str, ...] = ()
+    quasi_identifiers: tuple[str, ...] = ()
+    sensitive: tuple[str, ...] = ()
     withhold: Withhold | None = None
     unlearn: Unlearn | None = None
     retrain_within: timedelta | None = None

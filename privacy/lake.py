@@ -16,6 +16,7 @@ import fcntl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -35,8 +36,10 @@ __all__ = [
     "create_or_open",
     "erase",
     "exists",
+    "expire",
     "holds",
     "open_table",
+    "overdue",
     "replace",
     "table_path",
 ]
@@ -146,6 +149,85 @@ def erase(path: str | Path, column: str, pseudonyms: Sequence[str]) -> int:
     deleted = _writing(path, attempt)
     _vacuum(path, 0)
     return deleted
+
+
+def overdue(
+    path: str | Path, column: str, before: datetime, subject: str | None, held: Sequence[str] = ()
+) -> tuple[int, int]:
+    """Rows whose `column` lies before `before`: of everybody but `held`, and of `held` (pseudonyms in `subject`)."""
+    files = _files(open_table(path)) if exists(path) else []
+    if not files:
+        return 0, 0
+    kept = f'coalesce("{subject}" in (select held from held), false)' if subject else "false"  # noqa: S608
+    with duckdb.connect() as database:
+        database.register("held", pa.table({"held": pa.array(held, pa.string())}))
+        row = database.execute(
+            f"select count(*) filter (where not {kept}), count(*) filter (where {kept}) "  # noqa: S608 (columns of the contract)
+            f'from read_parquet(?) where "{column}" < ?::timestamptz',
+            [files, before],
+        ).fetchone()
+    return row or (0, 0)
+
+
+def expire(
+    path: str | Path, column: str, before: datetime, subject: str | None, held: Sequence[str] = ()
+) -> int:
+    """Delete the rows whose `column` lies before `before`, but for those of `held`, and every file not in use.
+
+    The log learns the moment and no subject: rows of subjects go by a merge with a table of them. Returns how many rows.
+    """
+    if not exists(path):
+        return 0
+    due = pa.scalar(before, pa.timestamp("us", tz="UTC"))
+
+    def attempt() -> int:
+        return _expire_subjects(path, column, due, subject, held) + _expire_nobodys(
+            path, column, due, subject
+        )
+
+    deleted = _writing(path, attempt)
+    _vacuum(path, 0)
+    return deleted
+
+
+def _expire_subjects(
+    path: str | Path, column: str, due: pa.Scalar, subject: str | None, held: Sequence[str]
+) -> int:
+    table = open_table(path)
+    files = _files(table)
+    if not subject or not files:
+        return 0
+    with duckdb.connect() as database:
+        database.register("held", pa.table({"held": pa.array(held, pa.string())}))
+        doomed = database.execute(
+            f'select distinct "{subject}" from read_parquet(?) where "{column}" < ?::timestamptz '  # noqa: S608
+            f'and "{subject}" is not null and "{subject}" not in (select held from held)',
+            [files, due.as_py()],
+        ).to_arrow_table()
+    if not doomed.num_rows:
+        return 0
+    moments = pa.repeat(due, doomed.num_rows)
+    merge = table.merge(
+        doomed.append_column("due", moments),
+        f"t.{subject} = s.{subject} and t.{column} < s.due",
+        source_alias="s",
+        target_alias="t",
+        streamed_exec=True,
+    )
+    return int(merge.when_matched_delete().execute()["num_target_rows_deleted"])
+
+
+def _expire_nobodys(path: str | Path, column: str, due: pa.Scalar, subject: str | None) -> int:
+    """Delete the overdue rows that are about no subject."""
+    nobodys = f"t.{subject} is null and " if subject else ""
+    merge = open_table(path).merge(
+        pa.table({"due": pa.array([due.as_py()], due.type)}),
+        f"{nobodys}t.{column} < s.due",
+        source_alias="s",
+        target_alias="t",
+        streamed_exec=True,
+    )
+    return int(merge.when_matched_delete().execute()["num_target_rows_deleted"])
 
 
 def count(path: str | Path, column: str | None = None, pseudonym: str | None = None) -> int:

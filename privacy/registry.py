@@ -55,6 +55,7 @@ def _own(
     purposes: tuple[Purpose, ...] = (Purpose.SERVICE,),
     basis: LegalBasis = LegalBasis.LEGAL_OBLIGATION,
     days: int = 3650,
+    column: str | None = None,
     category: Category = Category.PSEUDONYMOUS,
     handler: str | None = None,
 ) -> AssetContract:
@@ -65,7 +66,7 @@ def _own(
         category=category,
         purposes=purposes,
         legal_basis=basis,
-        retention=Retention(days=days),
+        retention=Retention(days=days, column=column),
         store=store,
         subject="pseudonym",
         withhold=Withhold(at="read", within=timedelta(seconds=1)),
@@ -88,14 +89,17 @@ def _online(name: str, description: str, store: Store, days: int) -> AssetContra
     )
 
 
-def _impersonal(name: str, description: str, reason: str, store: Store) -> AssetContract:
-    return no_personal_data(
+def _impersonal(
+    name: str, description: str, reason: str, store: Store, retention: Retention | None = None
+) -> AssetContract:
+    contract = no_personal_data(
         f"{PLATFORM_PREFIX}{name}",
         owner=_OWNER,
         description=description,
         reason=reason,
         store=store,
     )
+    return contract.model_copy(update={"retention": retention})
 
 
 PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
@@ -111,8 +115,14 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         "consent_records",
         "The ledger of what each subject agreed to and refused.",
         _table("consent", "records"),
+        column="stated_at",
     ),
-    _own("objections", "Who is left out of which asset.", _table("consent", "objections")),
+    _own(
+        "objections",
+        "Who is left out of which asset.",
+        _table("consent", "objections"),
+        column="stated_at",
+    ),
     _own(
         "exports",
         "Exports made for access requests, encrypted under the subject's own key.",
@@ -125,6 +135,7 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         "privacy_requests",
         "Privacy requests: a keyed fingerprint of the subject, and the encrypted pseudonym while a request is open.",
         _table("requests", "privacy_requests"),
+        column="completed",
         handler="requests",
     ),
     _own(
@@ -226,6 +237,7 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         "Rows of the sources that were refused, with the reason.",
         "Holds file names and row numbers, never a row's content.",
         _table("shop", "quarantine"),
+        Retention(days=90, column="quarantined_at"),
     ),
     _impersonal(
         "ingest_runs",

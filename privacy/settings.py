@@ -1,10 +1,12 @@
 """Where the platform keeps its state and how it reaches Postgres and Redis."""
 
+from datetime import date
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -50,12 +52,31 @@ class PlatformSettings(BaseSettings):
         None,
         description="Folder of the journal of tombstones, which no backup may take back in time; unset: in the state folder",
     )
+    retention_as_of: date | None = Field(
+        None,
+        description="The day from which the ages of the shop's data are counted, for a historic data set; unset: today "
+        "(production refuses any other)",
+    )
+
+    controller_file: Path | None = Field(
+        None,
+        description="YAML of the controller, its officer and its recipients, for the record of processing; unset: "
+        "privacy/controller.yaml with placeholders (production refuses those)",
+    )
 
     @field_validator("home", "shop_home")
     @classmethod
     def _from_the_project(cls, path: Path) -> Path:
         """A relative folder is relative to the project, whatever folder a process runs in."""
         return (PROJECT_ROOT / path.expanduser()).resolve()
+
+    @model_validator(mode="after")
+    def _today_in_production(self) -> Self:
+        if self.environment is Environment.PRODUCTION and self.retention_as_of:
+            raise ValueError(
+                "retention counts from today in production: unset SELVEDGE_RETENTION_AS_OF"
+            )
+        return self
 
     @property
     def secrets_dir(self) -> Path:

@@ -1,6 +1,6 @@
 """The training set: each interaction with the features as they were just before it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pandas as pd
 import pyarrow as pa
@@ -59,26 +59,31 @@ training_set_contract = AssetContract(
     store=DeltaStore(path=TRAINING_SET),
     subject="pseudonym",
     withhold=Withhold(at="materialisation", within=timedelta(hours=24)),
+    quasi_identifiers=("top_sizes",),
+    sensitive=("product_id",),
 )
 
 
-def retrieve_training_set() -> pa.Table:
+def retrieve_training_set(since: datetime | None = None) -> pa.Table:
     """Point-in-time join of `lake/interaction_matrix` with the feature service `training_v1`.
 
     Returns one row per interaction row of a subject who agrees to model training now and does not object: `pseudonym`,
     `product_id`, `weight`, `interactions`, `event_timestamp` (the last interaction) and the features, each from the
-    newest snapshot before that instant; null where there is none. Raises LakeError where an input does not exist.
+    newest snapshot before that instant; null where there is none. Rows before `since` (UTC), which the contract no longer
+    allows to be kept, are left out. Raises LakeError where an input does not exist.
     """
-    entities = _entities()
+    entities = _entities(since)
     if entities.empty:
         return _with_features(_placeholder()).slice(0, 0)
     return _with_features(entities)
 
 
-def _entities() -> pd.DataFrame:
+def _entities(since: datetime | None) -> pd.DataFrame:
     matrix: pd.DataFrame = lake.open_table("interaction_matrix").to_pandas(
         columns=list(_ENTITY_COLUMNS)
     )
+    if since is not None:
+        matrix = matrix[matrix["event_timestamp"] >= since]
     allowed = permitted(set(matrix["pseudonym"]), training_set_contract)
     return matrix[matrix["pseudonym"].isin(allowed)].reset_index(drop=True)
 

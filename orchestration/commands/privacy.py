@@ -2,14 +2,20 @@
 
 import json
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from orchestration.commands import proof
+from orchestration.governance.retention_table import retention_sentence, retention_table
 from orchestration.progress import console
-from privacy import requests
+from privacy import registry, requests
+from privacy.controller import load_controller
+from privacy.retention import enforce
+from privacy.settings import platform_settings
 
 __all__ = ["app"]
 
@@ -60,3 +66,70 @@ def _row(request: requests.PrivacyRequest) -> dict[str, object]:
         "expected_completion_time": request.expected_completion_time.isoformat(),
         "unfinished": list(request.unfinished),
     }
+
+
+@app.command(epilog="Example: [bold]./selvedge privacy retention --dry-run[/]")
+def retention(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count what is overdue and delete nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Delete what is older than its contract allows, in every store, and search for what is left."""
+    from orchestration.retention_clock import data_as_of, last_written
+    from orchestration.servers.dagster import instance
+
+    found = registry.load()
+    with instance(platform_settings()) as dagster:
+        assets = [c.key for c in found.contracts if not c.key.startswith(registry.PLATFORM_PREFIX)]
+        written = last_written(dagster, assets)
+    report = enforce(found, as_of=data_as_of(), dry_run=dry_run, written=written)
+    if as_json:
+        sys.stdout.write(json.dumps(report.as_json(), indent=2) + "\n")
+    else:
+        console.print(retention_table(report))
+        console.print(retention_sentence(report))
+    if report.faults:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: [bold]./selvedge privacy policy[/]")
+def policy() -> None:
+    """Check the project against the privacy policy: contracts, columns, purposes, filters, tables, keys, logs."""
+    from orchestration.definitions import defs
+    from orchestration.policy.rules import violations
+
+    found = violations(defs)
+    for violation in found:
+        console.print(f"[red]{violation.rule}[/] {escape(str(violation))}")
+    console.print(f"{len(found)} violations." if found else "The project breaks no rule.")
+    if found:
+        raise typer.Exit(1)
+
+
+Format = Annotated[Literal["markdown", "json"], typer.Option("--format", help="How to print it.")]
+
+
+@app.command(epilog="Example: [bold]./selvedge privacy ropa --format markdown > record.md[/]")
+def ropa(form: Format = "markdown") -> None:
+    """Print the record of processing activities (Art. 30), made from the contracts."""
+    from orchestration.governance.measures import measures
+    from orchestration.governance.ropa import as_markdown, record_of_processing
+
+    record = record_of_processing(registry.load(), load_controller(), measures())
+    _write(record, form, as_markdown)
+
+
+@app.command(epilog="Example: [bold]./selvedge privacy dpia --format json[/]")
+def dpia(form: Format = "markdown") -> None:
+    """Print the facts that an impact assessment (Art. 35) needs, as they are now."""
+    from orchestration.definitions import defs
+    from orchestration.governance.dpia import as_markdown, facts
+    from orchestration.governance.measures import measures
+
+    _write(facts(registry.load(), defs, measures()), form, as_markdown)
+
+
+def _write(found: dict[str, Any], form: str, as_markdown: Callable[[dict[str, Any]], str]) -> None:
+    text = as_markdown(found) if form == "markdown" else json.dumps(found, indent=2) + "\n"
+    sys.stdout.write(text)

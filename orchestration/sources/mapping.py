@@ -15,6 +15,7 @@ Example::
 A canonical column that is not mapped stays null. `docs` of every key: the fields of `ColumnMapping` and `TableMapping`.
 """
 
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -183,6 +184,10 @@ class SourceMapping(_Strict):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{1,40}$", description="Stored with every row")
     description: str = ""
+    ended: date | None = Field(
+        None,
+        description="Last day of a historic data set: the ages of its rows are counted from it, not from today",
+    )
     csv: CsvFormat = Field(default_factory=lambda: CsvFormat.model_validate({}))
     tables: dict[str, TableMapping] = Field(min_length=1)
 

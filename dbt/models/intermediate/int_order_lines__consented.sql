@@ -10,3 +10,4 @@ select
     lines.source
 from {{ ref('stg_shop__order_lines') }} as lines
 where {{ serves('lines', 'analytics', 'ordered_at') }}
+    and {{ retained('lines') }}

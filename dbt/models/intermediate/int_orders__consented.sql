@@ -8,3 +8,4 @@ select
     orders.source
 from {{ ref('stg_shop__orders') }} as orders
 where {{ serves('orders', 'analytics', 'ordered_at') }}
+    and {{ retained('orders') }}

@@ -10,3 +10,4 @@ select
     returns.source
 from {{ ref('stg_shop__returns') }} as returns
 where {{ serves('returns', 'analytics', 'returned_at') }}
+    and {{ retained('returns') }}

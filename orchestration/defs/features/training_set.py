@@ -4,6 +4,7 @@ import dagster as dg
 import pyarrow.compute as pc
 
 from orchestration.contracted import contracted_asset
+from orchestration.retention_clock import counted_from
 from privacy import lake
 from recommenders.training_set import (
     COLUMN_TYPES,
@@ -36,7 +37,9 @@ CHECK = dg.AssetCheckSpec(
 )
 def training_set() -> dg.MaterializeResult[None]:
     """Retrieve the features of `training_v1` for the interaction matrix and replace the Delta table."""
-    rows = retrieve_training_set()
+    retention = training_set_contract.retention
+    assert retention is not None
+    rows = retrieve_training_set(since=counted_from(retention.days))
     version = lake.replace(TRAINING_SET, rows)
     missing = sum(rows[name].null_count for name in ("pseudonym", "product_id", "event_timestamp"))
     with_profile = pc.sum(pc.is_valid(rows["interactions_30d"])).as_py() or 0

@@ -44,6 +44,8 @@ def _of_people(
     purposes: tuple[Purpose, ...] = _ALL,
     duty: Duty | None = None,
     masked: str | None = None,
+    quasi_identifiers: tuple[str, ...] = (),
+    sensitive: tuple[str, ...] = (),
 ) -> AssetContract:
     return AssetContract(
         key=f"shop/{name}",
@@ -58,6 +60,8 @@ def _of_people(
         withhold=_AT_NEXT_INGEST,
         duty=duty,
         columns={masked: ColumnTag.MASKED_TEXT} if masked else {},
+        quasi_identifiers=quasi_identifiers,
+        sensitive=sensitive,
     )
 
 
@@ -77,6 +81,8 @@ CONTRACTS: dict[str, AssetContract] = {
         "Customers by pseudonym, with age and height as bands; names and addresses are in the vault alone.",
         category=Category.SENSITIVE,
         retention=Retention(days=_THREE_YEARS, column="updated_at"),
+        quasi_identifiers=("country", "age_band", "height_band"),
+        sensitive=("body_shape", "preferred_sizes"),
     ),
     "products": _of_things(
         "products", "The catalogue with prices and sustainability ratings.", "Describes articles."
@@ -110,6 +116,7 @@ CONTRACTS: dict[str, AssetContract] = {
         purposes=_BEHAVIOUR,
         retention=Retention(days=_THREE_YEARS, column="answered_at"),
         masked="answer",
+        sensitive=("answer",),
     ),
     "feedback": _of_people(
         "feedback",

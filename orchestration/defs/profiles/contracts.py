@@ -19,7 +19,13 @@ _OWNER = "team:data-platform"
 _THREE_YEARS = Retention(days=1095, column="event_timestamp")
 
 
-def _of_subjects(name: str, description: str, *purposes: Purpose) -> AssetContract:
+def _of_subjects(
+    name: str,
+    description: str,
+    *purposes: Purpose,
+    quasi_identifiers: tuple[str, ...] = (),
+    sensitive: tuple[str, ...] = (),
+) -> AssetContract:
     return AssetContract(
         key=f"lake/{name}",
         owner=_OWNER,
@@ -31,6 +37,8 @@ def _of_subjects(name: str, description: str, *purposes: Purpose) -> AssetContra
         store=DeltaStore(path=name),
         subject="pseudonym",
         withhold=Withhold(at="materialisation", within=timedelta(days=1)),
+        quasi_identifiers=quasi_identifiers,
+        sensitive=sensitive,
     )
 
 
@@ -46,6 +54,8 @@ PROFILE = _of_subjects(
     "who agree to that too.",
     Purpose.PERSONALISATION,
     Purpose.MODEL_TRAINING,
+    quasi_identifiers=("top_sizes",),
+    sensitive=("top_categories", "recent_products"),
 )
 INTERACTION_MATRIX = _of_subjects(
     "interaction_matrix",

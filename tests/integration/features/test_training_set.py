@@ -9,6 +9,7 @@ import pytest
 from orchestration.defs.features import online, registry
 from orchestration.defs.features.training_set import training_set
 from privacy import lake
+from privacy.settings import PlatformSettings
 from recommenders.features import apply_definitions
 from recommenders.training_set import COLUMN_TYPES, retrieve_training_set
 
@@ -104,9 +105,12 @@ def test_without_interactions_the_set_is_empty_but_has_its_columns() -> None:
     assert empty.schema == retrieve_training_set().schema
 
 
-def test_the_assets_fill_both_stores(consent: Record) -> None:
+def test_the_assets_fill_both_stores_with_what_may_still_be_kept(
+    consent: Record, settings: PlatformSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "retention_as_of", NEWEST.date())
     consent("subject-a", "personalisation")
-    _interactions([("subject-a", "p1", NEWEST)])
+    _interactions([("subject-a", "p1", NEWEST), ("subject-a", "p3", NEWEST - 60 * WEEK)])
     assets = [
         registry.registry,
         online.subject_profile_online,

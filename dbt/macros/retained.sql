@@ -1,0 +1,14 @@
+{#
+  True for rows that the contract of this very model still allows to be kept, counted from its retention's column.
+  Whoever reads the warehouse sees no older row, also where the tables below it are kept for longer (vouchers).
+  The day that counts as today comes from the platform's settings; without one it is the database's clock.
+#}
+{% macro retained(alias) -%}
+    {%- set meta = model.config.meta -%}
+    {%- set retention = meta.get('contract', {}).get('retention') or meta.get('contract_defaults', {}).get('retention') or {} -%}
+    {%- set as_of = env_var('SELVEDGE_DBT_RETENTION_AS_OF', '') -%}
+    {%- if execute and not retention.get('column') -%}
+        {{ exceptions.raise_compiler_error("retained: the contract of " ~ model.name ~ " names no retention.column") }}
+    {%- endif -%}
+    {{ alias }}.{{ retention.get('column') }} >= {% if as_of %}timestamptz '{{ as_of }}'{% else %}current_timestamp{% endif %} - interval '{{ retention.get('days') }} days'
+{%- endmacro %}

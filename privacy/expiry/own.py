@@ -1,0 +1,51 @@
+"""Stores of the privacy part whose rows say themselves when they end."""
+
+import time
+from pathlib import Path
+
+from privacy.contracts import AssetContract
+from privacy.database import Role, connect
+from privacy.expiry.base import Due, Expiry, Overdue
+from privacy.settings import platform_settings
+from privacy.stores import handler_for
+
+__all__ = ["ExportsExpiry", "TemporaryFilesExpiry"]
+
+
+class ExportsExpiry(Expiry):
+    """Exports of access requests, which carry the moment they expire."""
+
+    def overdue(self, contract: AssetContract, due: Due) -> Overdue:
+        """Exports that have expired."""
+        with connect(Role.PRIVACY) as connection:
+            row = connection.execute(
+                "select count(*) from requests.exports where expires <= now()"
+            ).fetchone()
+        return Overdue(int(row[0]) if row else 0)
+
+    def expire(self, contract: AssetContract, due: Due) -> int:
+        """Delete the expired exports."""
+        with connect(Role.PRIVACY) as connection:
+            return connection.execute(
+                "delete from requests.exports where expires <= now()"
+            ).rowcount
+
+
+class TemporaryFilesExpiry(Expiry):
+    """Files and folders of the temporary folder that nobody has changed since the retention began."""
+
+    def overdue(self, contract: AssetContract, due: Due) -> Overdue:
+        """Abandoned files and folders."""
+        folder = platform_settings().tmp_dir
+        entries = list(folder.iterdir()) if folder.is_dir() else []
+        limit = min(due.before.timestamp(), time.time())
+        return Overdue(sum(_last_change(path) < limit for path in entries))
+
+    def expire(self, contract: AssetContract, due: Due) -> int:
+        """Delete them; the store's handler knows what is abandoned, and waits less than the contract allows."""
+        return handler_for(contract).erase(contract, [])
+
+
+def _last_change(path: Path) -> float:
+    """Unix time of the newest change of `path` or of anything in it."""
+    return max(entry.lstat().st_mtime for entry in (path, *path.rglob("*")))
