@@ -1,5 +1,7 @@
 """What the ledger says of every subject, read into memory as Arrow for set-based work; never written to disk."""
 
+from collections.abc import Collection
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -8,7 +10,7 @@ from consent.purposes import needs_consent
 from privacy.contracts import Purpose
 from privacy.database import Role, connect
 
-__all__ = ["agreements", "is_permitted", "objectors"]
+__all__ = ["agreements", "is_permitted", "objectors", "served"]
 
 _TIME = pa.timestamp("us", tz="UTC")
 AGREEMENTS_SCHEMA = pa.schema(
@@ -49,3 +51,27 @@ def is_permitted(subjects: pa.ChunkedArray, purpose: Purpose, asset_key: str) ->
         allowed = pc.and_(allowed, pc.is_in(subjects, value_set=agreed))
     objected = objectors(asset_key)["pseudonym"].combine_chunks()
     return pc.and_not(allowed, pc.is_in(subjects, value_set=objected))
+
+
+def served(
+    subjects: pa.ChunkedArray, times: pa.ChunkedArray, purposes: Collection[Purpose]
+) -> pa.Array:
+    """For each row, whether it serves one of `purposes`: agreed to when it happened, and now (false for null).
+
+    The rule of `consent.spark.consented` for rows in memory, decided by the same view; objections are not asked about.
+    """
+    with connect(Role.CONSENT) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "create temporary table asked (row int, pseudonym text, at timestamptz) on commit drop"
+        )
+        with cursor.copy("copy asked (row, pseudonym, at) from stdin") as copy:
+            for row in enumerate(zip(subjects.to_pylist(), times.to_pylist(), strict=True)):
+                copy.write_row((row[0], *row[1]))
+        rows = cursor.execute(
+            "select distinct row from asked as a join consent.intervals as agreement on agreement.pseudonym = a.pseudonym "
+            "and agreement.purpose = any(%s) and agreement.agreed_now and agreement.valid_from <= a.at "
+            "and (agreement.valid_to is null or a.at < agreement.valid_to)",
+            [[purpose.value for purpose in purposes]],
+        ).fetchall()
+    kept = {row[0] for row in rows}
+    return pa.array([row in kept for row in range(len(subjects))], pa.bool_())

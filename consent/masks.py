@@ -32,6 +32,7 @@ __all__ = [
     "Mask",
     "decode",
     "mask_key",
+    "masks_of",
     "refresh",
     "with_a_bit",
     "write_all",
@@ -119,6 +120,17 @@ def decode(reply: Sequence[bytes | str | None]) -> Mask:
     """The mask in the reply to ``HMGET key mask objections``; one without any agreement where the key is missing."""
     bits, objections = map(_text, reply)
     return Mask(int(bits or 0), frozenset((objections or "").split(",")) - {""})
+
+
+def masks_of(client: "redis.Redis", pseudonyms: Iterable[str]) -> dict[str, Mask]:
+    """The masks of these subjects as they are in Redis."""
+    held: dict[str, Mask] = {}
+    for names in _batches(dict.fromkeys(pseudonyms)):
+        pipeline = client.pipeline(transaction=False)
+        for name in names:
+            pipeline.hmget(mask_key(name), list(MASK_FIELDS))
+        held |= dict(zip(names, map(decode, pipeline.execute()), strict=True))
+    return held
 
 
 def refresh(pseudonym: str, client: "redis.Redis | None" = None) -> Mask:

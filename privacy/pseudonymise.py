@@ -8,14 +8,14 @@ are dropped. Hold `privacy.tombstones.writing` from before the call until the ro
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from privacy import tombstones
-from privacy.coarsening import age_bands, ages_at, height_bands
+from privacy.coarsening import age_bands, ages_at, born_at_latest, height_bands
 from privacy.keys import Key, KeyProvider, key_provider
 from privacy.pii import FreeTextMasker, shared_masker
 from privacy.vault import CUSTOMER_NUMBER, Vault
@@ -66,11 +66,14 @@ class PseudonymisedBatch:
     rows: without raw identifiers; in the order of the batch.
     tombstoned: rows dropped because their subject is erased.
     identifiers_changed: direct identifiers that the vault took up or changed.
+    born: of each row its subject's date of birth (the latest possible where only an age is known; null: unknown), to be
+        looked at and not stored; None where the table says nothing of ages.
     """
 
     rows: pa.Table
     tombstoned: int
     identifiers_changed: int
+    born: pa.Array | None = field(default=None, repr=False)
 
 
 def pseudonymise(batch: pa.RecordBatch, table: RowsOf, source: str) -> PseudonymisedBatch:
@@ -119,7 +122,9 @@ class Pseudonymiser:
         alive, pseudonyms = alive.filter(returning), pseudonyms.filter(returning)
         changed = self._keep_direct(alive, table, pseudonyms)
         rows = self._stored(alive, table, source, pseudonyms)
-        return PseudonymisedBatch(rows, raw.num_rows - rows.num_rows, changed)
+        return PseudonymisedBatch(
+            rows, raw.num_rows - rows.num_rows, changed, self._born(alive, table)
+        )
 
     def _not_erased(self, raw: pa.Table, table: RowsOf, subject: str) -> pa.Table:
         """Rows of subjects never erased, or newer than their erasure."""
@@ -191,6 +196,14 @@ class Pseudonymiser:
         for name in _columns(table, "height_cm"):
             bands["height_band"] = height_bands(raw[name].combine_chunks())
         return bands
+
+    def _born(self, raw: pa.Table, table: RowsOf) -> pa.Array | None:
+        moments = raw[table.time].combine_chunks()
+        days = [raw[name].combine_chunks() for name in _columns(table, "birth_date")]
+        days += [
+            born_at_latest(raw[name].combine_chunks(), moments) for name in _columns(table, "age")
+        ]
+        return pc.coalesce(*days) if days else None
 
     def _sessions(self, ids: pa.ChunkedArray) -> pa.Array:
         key = self._keys.current("session")

@@ -124,6 +124,18 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         column="stated_at",
     ),
     _own(
+        "minors",
+        "Subjects who came before the age of digital consent of their country, with the day on which they reach it.",
+        _table("consent", "minors"),
+        category=Category.SENSITIVE,
+    ),
+    _own(
+        "models_due",
+        "Subjects whom a trained model used and who have left since, until its next training.",
+        _table("consent", "models_due"),
+        days=30,
+    ),
+    _own(
         "exports",
         "Exports made for access requests, encrypted under the subject's own key.",
         _table("requests", "exports"),
@@ -231,6 +243,12 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         "What was done with people's data and when.",
         "Entries hold request ids, asset keys and counts; one that holds a pseudonym is refused.",
         _table("audit", "log"),
+    ),
+    _impersonal(
+        "trained_models",
+        "The newest version of each trained model, and when it had read the ledger.",
+        "Names versions, purposes and times.",
+        _table("consent", "trained_models"),
     ),
     _impersonal(
         "quarantine",

@@ -14,7 +14,7 @@ from serving.event_stream import STREAM, queue_append, queue_seen, queue_trim
 from serving.logs import described, log
 from serving.online import INTERACTIONS_ASSETS, RANKER_ASSETS, SESSION_ASSETS, serves_all
 from serving.resources import Resources
-from serving.sessions import queue_items
+from serving.sessions import queue_items, session_key
 from serving.stream_watch import count_trimmed
 
 __all__ = ["Outcome", "StreamFullError", "take_in"]
@@ -88,7 +88,8 @@ async def _store(
     pipeline = resources.redis.pipeline(transaction=False)
     queue_trim(pipeline)
     queue_append(pipeline, pseudonym, entries)
-    if serves_all(mask, Purpose.PERSONALISATION, (*RANKER_ASSETS, *SESSION_ASSETS)):
+    follows = _follows_session(mask)
+    if follows:
         queue_items(
             pipeline,
             pseudonym,
@@ -96,8 +97,15 @@ async def _store(
             keep=settings.serving_session_items,
             ttl=settings.serving_session_ttl,
         )
-    trimmed, *_ = await pipeline.execute()
+    pipeline.hmget(mask_key(pseudonym), list(MASK_FIELDS))
+    trimmed, *_, raw_mask = await pipeline.execute()
     count_trimmed(trimmed)
+    if follows and not _follows_session(decode(raw_mask)):
+        await resources.redis.delete(session_key(pseudonym))  # withdrawn while it was written
+
+
+def _follows_session(mask: Mask) -> bool:
+    return serves_all(mask, Purpose.PERSONALISATION, (*RANKER_ASSETS, *SESSION_ASSETS))
 
 
 def _text(event: Mapping[str, Any]) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from consent import ledger, objections
+from consent import ledger, minors, objections, withdrawal
+from consent.agreements import served
 from orchestration.ingest import event_stream, relational
 from orchestration.ingest.consents import consent_batches
 from orchestration.ingest.interactions import PATH, SCHEMA, append_interactions
@@ -14,8 +15,9 @@ from orchestration.sources.batch import Batch
 from orchestration.sources.connector import Source
 from orchestration.sources.model import TABLES, Table
 from privacy import lake, tombstones
+from privacy.contracts import Purpose
 from privacy.database import Role, connect
-from privacy.pseudonymise import Pseudonymiser
+from privacy.pseudonymise import PseudonymisedBatch, Pseudonymiser
 from privacy.restore import refuse_restored
 
 __all__ = ["asset_key", "ingest"]
@@ -32,6 +34,8 @@ _CONSENT_COLUMNS = (
     "source",
     "source_key",
 )
+# What the API takes events in for; see `serving.intake`.
+_EVENTS_SERVE = (Purpose.PERSONALISATION, Purpose.ANALYTICS)
 _Write = Callable[[pa.Table], int]
 
 
@@ -60,6 +64,7 @@ def ingest(table_name: str, source: Source, *, assume_consent: bool = False) -> 
         with tombstones.writing():
             done = pseudonymiser.apply(batch.rows, table, source.name)
             summary.tombstoned += done.tombstoned
+            _record_minors(done)
             summary.written += _write_allowed(done.rows, summary, write)
     if table_name == "interactions":
         _drain_stream(summary)
@@ -85,8 +90,26 @@ def _writer(table: Table) -> _Write:
         lake.create_or_open(PATH, SCHEMA)
         return append_interactions
     if table.name == "consents":
-        return lambda rows: ledger.append(rows.select(_CONSENT_COLUMNS))
+        return _append_statements
     return lambda rows: relational.upsert(table, rows)
+
+
+def _append_statements(rows: pa.Table) -> int:
+    """Add statements to the ledger; what serving holds of those who refused is dropped at once."""
+    added = ledger.append(rows.select(_CONSENT_COLUMNS))
+    refused = rows.filter(pc.not_equal(rows["decision"], ledger.Decision.OPT_IN.value))
+    withdrawal.catch_up(pc.unique(refused["pseudonym"]).to_pylist())
+    return added
+
+
+def _record_minors(done: PseudonymisedBatch) -> None:
+    """Note which customers are below the age of digital consent, before any statement of theirs is looked at."""
+    if done.born is None:
+        return
+    told = done.rows.append_column("born", done.born).sort_by("updated_at")
+    told = told.filter(pc.is_valid(told["pseudonym"]))
+    columns = ("pseudonym", "born", "country", "signed_up_at")
+    minors.record(*(told[name].to_pylist() for name in columns))
 
 
 def _write_allowed(rows: pa.Table, summary: IngestSummary, write: _Write) -> int:
@@ -115,7 +138,11 @@ def _drain_stream(summary: IngestSummary) -> None:
                 pa.array([not gone for gone in tombstones.is_erased(pseudonyms)], pa.bool_())
             )
             summary.tombstoned += page.rows.num_rows - alive.num_rows
-            written = _write_allowed(alive, summary, append_interactions)
+            agreed = alive.filter(
+                served(alive["pseudonym"], alive["event_timestamp"], _EVENTS_SERVE)
+            )
+            summary.withheld += alive.num_rows - agreed.num_rows
+            written = _write_allowed(agreed, summary, append_interactions)
         summary.streamed += written
         summary.written += written
 

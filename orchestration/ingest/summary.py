@@ -24,7 +24,8 @@ class IngestSummary:
     unchanged: rows that were there already, repeated, or older than what is there.
     quarantined: rows refused by the checks, listed in ``shop.quarantine``.
     tombstoned: rows dropped because their subject is erased.
-    withheld: rows left out because their subject objected to the asset.
+    withheld: rows left out because their subject objected to the asset, or, of the event stream, agrees to nothing that they
+        would serve.
     streamed: rows written that came through the event stream.
     total: rows in the table afterwards.
     """

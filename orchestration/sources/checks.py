@@ -16,8 +16,8 @@ from privacy.contracts import Purpose
 
 __all__ = ["OLDEST_AGE", "YOUNGEST_AGE", "Rule", "missing_reason", "rules_of"]
 
-YOUNGEST_AGE = 13
-"""Below it the law of no Member State lets a child agree to data processing (Art. 8(1) GDPR)."""
+YOUNGEST_AGE = 0
+"""A child may be a customer whose guardian agrees; refused, the row would leave nobody to know that they are one."""
 OLDEST_AGE = 100
 EARLIEST_YEAR = 1995
 """Before web shops; times before it are clocks that were never set."""

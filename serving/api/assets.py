@@ -1,6 +1,6 @@
 """Every asset over HTTP: what it holds about people, leaving one out of it, erasing one from it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ import redis
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from consent import ledger, masks, objections
+from consent import ledger, masks, models, objections, withdrawal
 from consent.purposes import needs_consent
 from privacy import audit, registry, tombstones
 from privacy.access import nobody_held
@@ -63,6 +63,7 @@ class Asset(BaseModel):
                     "holds_subjects": True,
                     "leaves_out_at": "materialisation",
                     "leaves_out_within_seconds": 86400,
+                    "subjects_due": 0,
                     "reason": None,
                 }
             ]
@@ -84,6 +85,12 @@ class Asset(BaseModel):
     leaves_out_within_seconds: Annotated[
         float | None, Field(description="Within how long an opt-out takes effect")
     ]
+    subjects_due: Annotated[
+        int,
+        Field(
+            description="Of a trained model: how many people it used have left since; its next training is without them"
+        ),
+    ] = 0
     reason: Annotated[str | None, Field(description="Why nobody can be found in it")]
 
 
@@ -160,7 +167,7 @@ def _answered() -> Iterator[None]:
         ) from None
 
 
-def _asset(contract: AssetContract) -> Asset:
+def _asset(contract: AssetContract, due: Mapping[str, models.Due]) -> Asset:
     withhold = contract.withhold
     return Asset(
         key=contract.key,
@@ -174,6 +181,7 @@ def _asset(contract: AssetContract) -> Asset:
         holds_subjects=contract.holds_subjects,
         leaves_out_at=withhold.at if withhold else None,
         leaves_out_within_seconds=withhold.within.total_seconds() if withhold else None,
+        subjects_due=due[contract.key].subjects if contract.key in due else 0,
         reason=None if contract.holds_subjects else nobody_held(contract),
     )
 
@@ -219,7 +227,7 @@ def _withdraw(contract: AssetContract, pseudonym: str, mechanism: str) -> AssetO
         if is_present(pseudonym):
             ledger.withdraw_all(pseudonym, mechanism, _ACTOR)
             audit.record(_ACTOR, "every consent withdrawn", {"mechanism": mechanism})
-            masks.refresh(pseudonym)
+            withdrawal.apply(pseudonym, list(filter(needs_consent, Purpose)))
             held = handler_for(contract).verify(contract, [pseudonym])
     return _kept(contract, held, _PROOF_KEPT, withheld=False)
 
@@ -271,7 +279,8 @@ def _outcome(
 def list_assets() -> AssetList:
     """What each asset and store holds about people, for what, on which legal basis and how long."""
     with _answered():
-        return AssetList(assets=[_asset(contract) for contract in registry.load().contracts])
+        due = models.due()
+        return AssetList(assets=[_asset(contract, due) for contract in registry.load().contracts])
 
 
 @router.post(

@@ -11,8 +11,9 @@ from orchestration.sources.connector import open_source
 
 __all__ = ["ingest_assets"]
 
-# What customers write is masked with what the vault knows of them, so they come first.
-_AFTER_CUSTOMERS = ("quiz_answers", "feedback", "interactions")
+# What customers write is masked with what the vault knows of them, and whether a statement counts depends on their age: they
+# come first.
+_AFTER_CUSTOMERS = ("quiz_answers", "feedback", "interactions", "consents")
 _KINDS = {"interactions": ("python", "deltalake")}
 
 

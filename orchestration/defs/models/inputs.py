@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from consent.ledger import state
+from consent.models import snapshot
 from consent.spark import consented
 from orchestration.spark import get_spark, read_delta, to_table
 from privacy import lake
@@ -69,9 +69,8 @@ def data_versions(*tables: str) -> dict[str, int]:
 
 
 def consent_snapshot() -> dict[str, int | str]:
-    """How far the consent ledger reaches now: newest record and time."""
-    ledger = state()
-    return {"records": ledger.records, "at": ledger.at.isoformat()}
+    """How far the consent ledger reaches now: newest record, newest objection and time."""
+    return snapshot().as_json()
 
 
 def _frame(table: str) -> pl.DataFrame:

@@ -1,5 +1,11 @@
-"""The assets of the trained model and of its item index."""
+"""The assets of the trained model and of its item index.
 
+A model is published only if nobody whose data it was trained on has left since the data was read: otherwise it is discarded and
+trained anew, once; the next attempt is the run's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -7,15 +13,16 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from consent import models
 from orchestration.contracted import contracted_asset
 from orchestration.defs.models.contracts import ITEM_INDEX, LIGHTFM
 from orchestration.defs.models.inputs import (
     catalogue,
-    consent_snapshot,
     data_versions,
     training_events,
 )
 from orchestration.defs.profiles.weights import EVENT_WEIGHTS
+from privacy.contracts import Purpose
 from privacy.stores import handler_for
 from recommenders.artifacts import (
     Manifest,
@@ -39,6 +46,8 @@ from recommenders.permission import permitted
 
 __all__ = ["item_index", "lightfm"]
 
+_ATTEMPTS = 2
+
 
 @contracted_asset(
     LIGHTFM,
@@ -57,37 +66,73 @@ def lightfm() -> dg.MaterializeResult[None]:
 
     Subjects who agree to model training but not to personalisation shape the products' vectors; their own are not kept.
     """
-    versions, ledger = data_versions("interactions", "products"), consent_snapshot()
     measured = load_manifest(version_folder("evaluation", latest_version("evaluation")))
     parameters = LightFMParameters.model_validate(measured.parameters)
-    started = perf_counter()
-    trained = _trained(parameters, training_events(LIGHTFM.key))
-    seconds = perf_counter() - started
-    model, manifest = _saved(
-        trained,
-        data_versions=versions,
-        consent_snapshot=ledger,
-        parameters=parameters.model_dump(),
-        metrics=measured.metrics,
-    )
+    published = _published(parameters, measured.metrics)
+    trained, manifest = published.trained, published.manifest
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": model.subjects.height,
+            "dagster/row_count": published.model.subjects.height,
             "version": manifest.version,
             "training_subjects": trained.subjects.height,
-            "kept_subjects": model.subjects.height,
-            "items": len(model.catalogue),
-            "seconds": seconds,
+            "kept_subjects": published.model.subjects.height,
+            "items": len(published.model.catalogue),
+            "seconds": published.seconds,
+            "discarded": published.discarded,
             "parameters": dg.MetadataValue.json(parameters.model_dump()),
             "evaluation": dg.MetadataValue.json(measured.metrics),
-            "consent_snapshot": dg.MetadataValue.json(ledger),
+            "consent_snapshot": dg.MetadataValue.json(manifest.consent_snapshot),
         }
     )
 
 
-def _saved(trained: FactorModel, **provenance: Any) -> tuple[FactorModel, Manifest]:
-    """Keep the subjects who permit it, and look again: who left while it was written must not come back with it."""
-    while True:
+@dataclass(frozen=True)
+class _Published:
+    """A model in place: as trained, as kept, its manifest, how long the training took, and how many were discarded before it."""
+
+    trained: FactorModel
+    model: FactorModel
+    manifest: Manifest
+    seconds: float
+    discarded: int
+
+
+def _published(parameters: LightFMParameters, metrics: Mapping[str, Any]) -> _Published:
+    """Train and publish; raises dagster.Failure, which a run may retry, where people left during every attempt."""
+    for attempt in range(_ATTEMPTS):
+        before, versions = models.snapshot(), data_versions("interactions", "products")
+        started = perf_counter()
+        events = training_events(LIGHTFM.key)
+        trained = _trained(parameters, events)
+        seconds = perf_counter() - started
+        saved = _saved(
+            trained,
+            events["pseudonym"].unique().to_list(),
+            before,
+            data_versions=versions,
+            consent_snapshot=before.as_json(),
+            parameters=parameters.model_dump(),
+            metrics=metrics,
+        )
+        if saved:
+            model, manifest = saved
+            models.trained(LIGHTFM.key, manifest.version, LIGHTFM.purposes, before)
+            return _Published(trained, model, manifest, seconds, attempt)
+    raise dg.Failure(
+        f"No model was published: during each of {_ATTEMPTS} trainings people whose data was in use withdrew, objected or were "
+        "erased. The model before it goes on serving, without them; materialise models/lightfm again.",
+        allow_retries=True,
+    )
+
+
+def _saved(
+    trained: FactorModel, used: list[str], before: models.ConsentSnapshot, **provenance: Any
+) -> tuple[FactorModel, Manifest] | None:
+    """Publish the model with the subjects who permit to be kept; None where one of `used`, whose events trained it, has left.
+
+    It looks once more after the write: who left while it was written must not come back with it.
+    """
+    while not models.left_since(before, used, Purpose.MODEL_TRAINING, [LIGHTFM.key]):
         model = trained.keeping(permitted(trained.subjects["pseudonym"].to_list(), LIGHTFM))
         manifest = save_artifact(
             LIGHTFM,
@@ -95,10 +140,12 @@ def _saved(trained: FactorModel, **provenance: Any) -> tuple[FactorModel, Manife
             subject_arrays=SUBJECT_ARRAYS,
             **provenance,
         )
-        if set(model.subject_rows) <= permitted(list(model.subject_rows), LIGHTFM):
+        left = models.left_since(before, used, Purpose.MODEL_TRAINING, [LIGHTFM.key])
+        if not left and set(model.subject_rows) <= permitted(list(model.subject_rows), LIGHTFM):
             _take_out_of_older_versions()
             return model, manifest
         remove_version(manifest.name, manifest.version)
+    return None
 
 
 def _take_out_of_older_versions() -> None:

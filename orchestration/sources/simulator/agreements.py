@@ -22,6 +22,9 @@ PURPOSES: dict[Purpose, float] = {
 SILENT = 0.06
 """Share of customers that closed the banner: no statement, hence no consent."""
 WITHDRAWS, RETURNS, AGREES_LATER = 0.07, 0.3, 0.05
+GUARDIANS = 0.5
+"""Share of minors for whom a guardian confirmed, within two days, what they had agreed to themselves."""
+GUARDIAN_MECHANISM = "guardian_email"
 _POLICIES = (("2025-05-25", "3.0"), ("2024-01-01", "2.1"), ("1970-01-01", "2.0"))
 
 
@@ -60,8 +63,26 @@ def consent_table(
     withdrawn = _later(rng, first, first.agreed, WITHDRAWS, stop, "privacy_centre")
     again = _later(rng, withdrawn, ~withdrawn.agreed, RETURNS, stop, "privacy_centre")
     late = _later(rng, first, ~first.agreed, AGREES_LATER, stop, "checkout")
+    confirmed = _confirmed(rng, people, first, stop)
     return pa.concat_tables(
-        [_as_table(rng, people, part) for part in (first, withdrawn, again, late)]
+        [_as_table(rng, people, part) for part in (first, withdrawn, again, late, confirmed)]
+    )
+
+
+def _confirmed(
+    rng: np.random.Generator, people: People, first: _Statements, stop: np.datetime64
+) -> _Statements:
+    """What guardians of minors confirmed by e-mail."""
+    (aside,) = rng.spawn(1)
+    guarded = people.minor & (aside.random(len(people.minor)) < GUARDIANS)
+    chosen = np.flatnonzero(first.agreed & guarded[first.who])
+    later = (aside.uniform(0.01, 2, len(chosen)) * 86_400).astype("timedelta64[s]")
+    return _Statements(
+        first.who[chosen],
+        first.purpose[chosen],
+        first.agreed[chosen],
+        np.minimum(first.at[chosen] + later, stop),
+        GUARDIAN_MECHANISM,
     )
 
 

@@ -17,6 +17,7 @@ Times = NDArray[np.datetime64]
 
 _NUMBERS = 89_999_999  # prime, so that multiplying permutes the customer numbers
 _YEARS_BEFORE = 3
+_MINORS = 0.02
 _SHAPES = ("hourglass", "pear", "apple", "athletic", "petite", "full bust", "straight & narrow")
 
 
@@ -49,6 +50,7 @@ class People:
     activity: (n,) expected sessions of a whole history, before the time of sign-up counts.
     openness: (n,) standard normal; how readily a person agrees to data use.
     treated: (n,) who gets the planted uplift.
+    minor: (n,) who is between 13 and 16 years old at the end of the history.
     """
 
     table: pa.Table
@@ -60,6 +62,7 @@ class People:
     activity: Floats
     openness: Floats
     treated: NDArray[np.bool_]
+    minor: NDArray[np.bool_]
 
 
 def opaque_ids(rng: np.random.Generator, count: int, size: int = 16) -> pa.Array:
@@ -86,7 +89,8 @@ def make_people(
     subject_ids = np.array([f"KD-{number}" for number in numbers], dtype=object)
     female = np.where(department == 2, rng.random(count) < 0.5, department == 0)
     countries = rng.choice(len(COUNTRIES), count, p=[country.share for country in COUNTRIES])
-    born = stop - (_ages(rng, count) * 365.25 * 86_400).astype("timedelta64[s]")
+    ages, minor = _with_minors(rng, _ages(rng, count))
+    born = stop - (ages * 365.25 * 86_400).astype("timedelta64[s]")
     identities = _identities(rng, countries, female, born)
     centre, spread = np.where(female, 167.0, 180.0), np.where(female, 6.5, 7.0)
     height = (centre + spread * rng.standard_normal(count)).round()
@@ -102,12 +106,22 @@ def make_people(
         activity=(sessions * rng.gamma(1.3, 1 / 1.3, count)).astype(np.float32),
         openness=rng.normal(size=count).astype(np.float32),
         treated=rng.random(count) < 0.5,
+        minor=minor,
     )
 
 
 def _ages(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
     """Years, 16 to 84, most of them between 25 and 45."""
     return 16 + np.minimum(rng.gamma(4.0, 5.2, count), 68.0)
+
+
+def _with_minors(
+    rng: np.random.Generator, ages: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The ages with one customer in fifty between 13 and 16 instead, and who that is; takes no number out of `rng`'s own row."""
+    (aside,) = rng.spawn(1)
+    minor = aside.random(len(ages)) < _MINORS
+    return np.where(minor, aside.uniform(13, 16, len(ages)), ages), minor
 
 
 def _signed_up(rng: np.random.Generator, count: int, weeks: int, stop: np.datetime64) -> Times:

@@ -1,8 +1,11 @@
-"""Consent is one rule in three engines: the dbt macro, the Spark function and the Redis mask agree on any history."""
+"""Consent is one rule in three engines: the dbt macro, the Spark function and the Redis mask agree on any history.
+
+So does what is asked in memory of the rows of the event stream. Some of the subjects are minors, for whom guardians speak.
+"""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +18,10 @@ from hypothesis import strategies as st
 from jinja2 import Environment
 
 from consent import ledger, masks, objections
+from consent.agreements import objectors, served
 from consent.ledger import ConsentRecord, Decision
 from consent.masks import MASK_FIELDS, decode, mask_key
+from consent.minors import GUARDIAN
 from consent.spark import consented
 from orchestration.spark import to_table
 from privacy.contracts import Purpose
@@ -29,8 +34,9 @@ if TYPE_CHECKING:
 MACRO = PROJECT_ROOT / "dbt" / "macros" / "consented.sql"
 PURPOSES = (Purpose.ANALYTICS, Purpose.PERSONALISATION, Purpose.SERVICE)
 ASSETS = ("lake/sessions", "models/lightfm")
-START = datetime(2026, 3, 1, tzinfo=UTC)
-HOURS = 6  # few instants, so that statements and rows often share one
+START = datetime(2026, 3, 1, 21, tzinfo=UTC)
+HOURS = 6  # few instants, so that statements and rows often share one; a day begins at the third
+COMES_OF_AGE = {-21: date(2026, 3, 1), 3: date(2026, 3, 2), 27: date(2026, 3, 3)}  # hour to day
 SUBJECTS = tuple(f"{number:032x}" for number in range(8))
 SCHEMA = pa.schema(
     [("row", pa.int64()), ("pseudonym", pa.string()), ("at", pa.timestamp("us", tz="UTC"))]
@@ -49,16 +55,31 @@ objected = st.tuples(
 
 @dataclass(frozen=True)
 class History:
-    """Statements in order of arrival (not of time) and objections."""
+    """Statements in order of arrival (not of time) and objections.
+
+    `minors` come of age at an hour; `guardians` made the statements with these numbers.
+    """
 
     statements: list[Statement]
     objections: list[tuple[str, str, str]]
+    minors: dict[str, int] = field(default_factory=dict)
+    guardians: frozenset[int] = frozenset()
+
+    @property
+    def counted(self) -> list[Statement]:
+        """Without the agreements of minors, and those of guardians of whoever is none (any more)."""
+        return [
+            said
+            for number, said in enumerate(self.statements)
+            if said[2] is not Decision.OPT_IN
+            or (number in self.guardians) == (said[3] < self.minors.get(said[0], -99))
+        ]
 
     def agreed(self, subject: str, purpose: Purpose, hour: int) -> bool:
         """Whether the last statement up to `hour` agreed; of two at one time, the refusal counts."""
         said = [
             (at, decision is Decision.OPT_OUT)
-            for s, p, decision, at in self.statements
+            for s, p, decision, at in self.counted
             if (s, p) == (subject, purpose) and at <= hour
         ]
         return bool(said) and not max(said)[1]
@@ -94,7 +115,7 @@ def _time(hour: int | None) -> datetime | None:
 def _begin_empty(client: "redis.Redis") -> None:
     url = admin_url().set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(url) as connection:
-        connection.execute("truncate consent.records, consent.objections")
+        connection.execute("truncate consent.records, consent.objections, consent.minors")
     client.flushdb()
 
 
@@ -106,7 +127,7 @@ def _tell(history: History) -> None:
                 purpose,
                 decision,
                 START + timedelta(hours=hour),
-                "test",
+                GUARDIAN if number in history.guardians else "test",
                 "1",
                 "test",
                 str(number),
@@ -116,6 +137,11 @@ def _tell(history: History) -> None:
     )
     for subject, asset_key, what in history.objections:
         getattr(objections, what)(subject, asset_key, "test")
+    with connect(Role.CONSENT) as connection:
+        connection.cursor().executemany(
+            "insert into consent.minors (pseudonym, minor_until) values (%s, %s)",
+            [(subject, COMES_OF_AGE[hour]) for subject, hour in history.minors.items()],
+        )
 
 
 def _by_sql(purpose: Purpose, asset_key: str) -> set[int]:
@@ -139,6 +165,14 @@ def _by_spark(spark: "SparkSession", purpose: Purpose, asset_key: str) -> set[in
     )
     kept = consented(spark.createDataFrame(events), purpose, "at", asset_key)
     return set(to_table(kept, SCHEMA)["row"].to_pylist())
+
+
+def _in_memory(purpose: Purpose, asset_key: str) -> set[int]:
+    left_out = set(objectors(asset_key)["pseudonym"].to_pylist())
+    subjects = pa.chunked_array([pa.array([subject for subject, _ in ROWS], pa.string())])
+    times = pa.chunked_array([pa.array([_time(hour) for _, hour in ROWS], SCHEMA.field("at").type)])
+    kept = served(subjects, times, [purpose]).to_pylist()
+    return {row for row, keep in enumerate(kept) if keep and ROWS[row][0] not in left_out}
 
 
 def _by_mask(client: "redis.Redis", purpose: Purpose, asset_key: str) -> set[str]:
@@ -174,7 +208,10 @@ def histories(draw: st.DrawFn, purpose: Purpose) -> History:
         for said in draw(st.lists(decision_at, max_size=6))
     ]
     other = draw(st.lists(statements, max_size=6))
-    return History(draw(st.permutations([*asked, *other])), draw(st.lists(objected, max_size=6)))
+    told = draw(st.permutations([*asked, *other]))
+    minors = st.dictionaries(st.sampled_from(SUBJECTS), st.sampled_from(sorted(COMES_OF_AGE)))
+    guardians = st.frozensets(st.integers(0, max(len(told) - 1, 0)))
+    return History(told, draw(st.lists(objected, max_size=6)), draw(minors), draw(guardians))
 
 
 @st.composite
@@ -190,6 +227,20 @@ ON_OFF_ON = [
 ]
 
 
+# A guardian agreed before the birthday; the subject alone, before and after it; a guardian too late; and a minor who refused.
+OF_MINORS = History(
+    [
+        *((SUBJECTS[0], Purpose.ANALYTICS, said, hour) for said, hour in ((IN, 1),)),
+        *((SUBJECTS[1], Purpose.ANALYTICS, said, hour) for said, hour in ((IN, 1), (IN, 4))),
+        *((SUBJECTS[2], Purpose.ANALYTICS, said, hour) for said, hour in ((IN, 4),)),
+        *((SUBJECTS[3], Purpose.ANALYTICS, said, hour) for said, hour in ((IN, 0), (OUT, 1), (IN, 2))),
+    ],
+    [],
+    dict.fromkeys(SUBJECTS[:4], 3),
+    frozenset({0, 3, 4}),
+)  # fmt: skip
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(questions())
 @example((History(ON_OFF_ON, []), Purpose.ANALYTICS, ASSETS[0]))
@@ -200,6 +251,7 @@ ON_OFF_ON = [
         ASSETS[0],
     )
 )
+@example((OF_MINORS, Purpose.ANALYTICS, ASSETS[0]))
 def test_macro_spark_and_mask_agree_on_random_histories(
     servers: object,
     spark: "SparkSession",
@@ -214,6 +266,8 @@ def test_macro_spark_and_mask_agree_on_random_histories(
     assert _by_sql(purpose, asset_key) == expected
     assert _by_spark(spark, purpose, asset_key) == expected
     assert _by_mask(redis_client, purpose, asset_key) == _now(expected)
+    if purpose is not Purpose.SERVICE:
+        assert _in_memory(purpose, asset_key) == expected
 
 
 def test_the_macro_joins_the_ledger_once_however_many_rows_it_filters(clean_database: None) -> None:

@@ -10,11 +10,12 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
+from consent import models
 from consent.ledger import ConsentRecord, Decision, append
 from consent.objections import object_to, withdraw
 from orchestration.contract_checks import examine
 from orchestration.contracted import CONTRACT_METADATA_KEY
-from orchestration.defs.models import baselines, evaluation, lightfm, ranker
+from orchestration.defs.models import baselines, due, evaluation, lightfm, ranker
 from orchestration.defs.models.contracts import (
     EVALUATION,
     ITEM_INDEX,
@@ -27,6 +28,7 @@ from privacy import lake
 from privacy.contracts import SMALLEST_GROUP, Purpose
 from privacy.settings import PlatformSettings
 from recommenders.artifacts import latest_version, load_manifest, version_folder
+from recommenders.factor_model import FactorModel
 from recommenders.model_files import load_factor_model
 from recommenders.ranking import Ranker, RankingRequest, Touchpoint
 
@@ -314,3 +316,54 @@ def test_trending_is_what_stands_out_not_what_is_big(
     scores = baselines.trending_scores(items, baselines.popularity_snapshot())
     best = pl.Series(items.product_ids).gather(np.argsort(-scores)[:3]).to_list()
     assert all(int(name[1:]) % 10 == 0 for name in best)
+
+
+class Withdrawals:
+    """While a model is being trained, subjects whose events it reads withdraw from training or object, one each time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, subjects: list[int]) -> None:
+        self._waiting = list(subjects)
+        self._fit = lightfm._trained
+        monkeypatch.setattr(lightfm, "_trained", self._train)
+        self.trainings = 0
+
+    def _train(self, parameters: object, events: pl.DataFrame) -> FactorModel:
+        self.trainings += 1
+        if self._waiting:
+            subject = self._waiting.pop(0)
+            assert pseudonym(subject) in set(events["pseudonym"])
+            append([_statement(subject, TRAINING, Decision.OPT_OUT, 1)])
+        return self._fit(parameters, events)  # type: ignore[arg-type]
+
+
+def test_a_model_is_trained_anew_where_somebody_withdrew_during_the_training(
+    materialised: dg.ExecuteInProcessResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = latest_version("lightfm")
+    during = Withdrawals(monkeypatch, [20])
+    result = dg.materialize([lightfm.lightfm])
+    assert during.trainings == 2
+    assert _metadata(result, "models/lightfm")["discarded"] == 1
+    assert latest_version("lightfm") > before
+    assert pseudonym(20) not in load_factor_model(latest_version("lightfm")).subject_rows
+    assert models.due() == {}, "the model that is in place was trained without them"
+
+
+def test_no_model_is_published_where_people_withdraw_during_every_training(
+    materialised: dg.ExecuteInProcessResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = latest_version("lightfm")
+    during = Withdrawals(monkeypatch, [21, 22])
+    result = dg.materialize([lightfm.lightfm], raise_on_error=False)
+    assert not result.success
+    (failed,) = [event for event in result.all_events if event.is_step_failure]
+    assert "withdrew, objected or were erased" in str(failed.event_specific_data)
+    assert during.trainings == 2
+    assert latest_version("lightfm") == before
+    assert not list(version_folder("lightfm", "").glob(".partial-*"))
+    assert models.due()["models/lightfm"].subjects == 2
+    waiting = due.subjects_due()
+    assert waiting.passed
+    assert waiting.metadata["subjects_due"].value == 2
+    assert dg.materialize([lightfm.lightfm]).success
+    assert models.due() == {}
