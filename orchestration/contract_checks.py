@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 from psycopg import sql
 
-from consent.objections import withheld
+from consent import ledger
+from consent.objections import objecting, withheld
 from orchestration.contracted import contracts_of
 from privacy.contracts import Artifacts, AssetContract, DeltaStore, PostgresStore
 from privacy.database import Role, connect
@@ -63,7 +64,9 @@ def examine(contract: AssetContract) -> ContractFindings:
 
 def _examine_subjects(contract: AssetContract, subjects: pa.ChunkedArray) -> ContractFindings:
     known = subjects.drop_null()
-    left = pa.array(sorted(withheld(contract.key)), pa.string())
+    # What subjects provided is kept under a restriction; what is made of it is not.
+    left_out = objecting if contract.provided or contract.key == ledger.ASSET_KEY else withheld
+    left = pa.array(sorted(left_out(contract.key)), pa.string())
     return ContractFindings(
         rows=len(subjects),
         malformed_pseudonyms=len(known)

@@ -169,6 +169,8 @@ class AssetContract(_Frozen):
         materialisation; nothing in it can be found by pseudonym.
     unlearn: for models only.
     handler: name of a handler registered in place of the store kind's default.
+    provided: it holds what its subjects provided, by telling it or by what they did, as it came in; they may take it
+        along where it rests on consent or a contract (Art. 20).
     """
 
     key: str = Field(pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)*$")
@@ -184,6 +186,12 @@ class AssetContract(_Frozen):
     unlearn: Unlearn | None = None
     reason: str | None = None
     handler: str | None = None
+    provided: bool = False
+
+    @property
+    def is_portable(self) -> bool:
+        """Whether its subjects may take what it holds along (Art. 20(1))."""
+        return self.provided and self.legal_basis in (LegalBasis.CONSENT, LegalBasis.CONTRACT)
 
     @property
     def holds_subjects(self) -> bool:

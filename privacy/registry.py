@@ -57,6 +57,7 @@ def _own(
     days: int = 3650,
     category: Category = Category.PSEUDONYMOUS,
     handler: str | None = None,
+    provided: bool = False,
 ) -> AssetContract:
     return AssetContract(
         key=f"{PLATFORM_PREFIX}{name}",
@@ -70,6 +71,7 @@ def _own(
         subject="pseudonym",
         withhold=Withhold(at="read", within=timedelta(seconds=1)),
         handler=handler,
+        provided=provided,
     )
 
 
@@ -106,6 +108,7 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         basis=LegalBasis.CONTRACT,
         category=Category.DIRECT,
         handler="vault",
+        provided=True,
     ),
     _own(
         "consent_records",
@@ -126,6 +129,13 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         "Privacy requests: a keyed fingerprint of the subject, and the encrypted pseudonym while a request is open.",
         _table("requests", "privacy_requests"),
         handler="requests",
+    ),
+    _own(
+        "rectifications",
+        "What a subject corrected, under the subject's own key, so that an older row of a source does not undo it.",
+        _table("requests", "rectifications"),
+        category=Category.DIRECT,
+        handler="rectifications",
     ),
     _own(
         "consent_mask",
@@ -176,6 +186,24 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         "What each privacy request did in each store.",
         "Request ids, asset keys, counts and times.",
         _table("requests", "steps"),
+    ),
+    _impersonal(
+        "idempotency_keys",
+        "Keys under which callers repeat a request without making it twice.",
+        "Keyed hashes of a caller's key and of the body that came with it, which lead to nobody.",
+        _table("requests", "idempotency_keys"),
+    ),
+    _impersonal(
+        "used_tokens",
+        "Requesters' tokens that were used, until they expire.",
+        "Keyed hashes of random nonces.",
+        _table("requests", "used_tokens"),
+    ),
+    _impersonal(
+        "rate_limits",
+        "How many privacy requests came from one requester and one address lately.",
+        "Counters under keyed hashes, gone within the hour.",
+        RedisStore(pattern="sv:rate:*"),
     ),
     _impersonal(
         "registry",

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from consent.purposes import needs_consent
 from privacy.contracts import AssetContract, FeastOnlineStore
 from privacy.database import Role, connect
+from privacy.withholding import EVERYTHING
 
 __all__ = ["permitted"]
 
@@ -23,7 +24,7 @@ def permitted(pseudonyms: Collection[str], contract: AssetContract) -> set[str]:
     """Those of `pseudonyms` who agree now to every purpose of `contract` and do not object to its asset."""
     asked = list(pseudonyms)
     purposes = [purpose.value for purpose in set(contract.purposes) if needs_consent(purpose)]
-    assets = [contract.key]
+    assets = [contract.key, EVERYTHING]
     if isinstance(contract.store, FeastOnlineStore):
         assets.append(ONLINE_STORE)
     with connect(Role.CONSENT) as connection:

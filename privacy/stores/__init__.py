@@ -5,7 +5,13 @@ from privacy.stores.artifacts import ArtifactsHandler
 from privacy.stores.base import StoreError, StoreHandler
 from privacy.stores.delta import DeltaHandler
 from privacy.stores.feast_online import FeastOnlineHandler
-from privacy.stores.own import ExportsHandler, RequestsHandler, TemporaryFilesHandler, VaultHandler
+from privacy.stores.own import (
+    ExportsHandler,
+    RectificationsHandler,
+    RequestsHandler,
+    TemporaryFilesHandler,
+    VaultHandler,
+)
 from privacy.stores.postgres import PostgresHandler
 from privacy.stores.redis import RedisKeysHandler, RedisStreamHandler
 
@@ -22,6 +28,7 @@ _BY_KIND: dict[str, StoreHandler] = {
 _BY_NAME: dict[str, StoreHandler] = {
     "vault": VaultHandler(),
     "exports": ExportsHandler(),
+    "rectifications": RectificationsHandler(),
     "requests": RequestsHandler(),
     "temporary_files": TemporaryFilesHandler(),
 }

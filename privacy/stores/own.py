@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from privacy.contracts import AssetContract
+from privacy.corrections import corrections_of
 from privacy.database import Role, connect
 from privacy.fingerprints import fingerprints, stand_ins
 from privacy.settings import platform_settings
@@ -15,7 +16,13 @@ from privacy.stores.base import StoreHandler
 from privacy.stores.postgres import PostgresHandler
 from privacy.vault import Vault
 
-__all__ = ["ExportsHandler", "RequestsHandler", "TemporaryFilesHandler", "VaultHandler"]
+__all__ = [
+    "ExportsHandler",
+    "RectificationsHandler",
+    "RequestsHandler",
+    "TemporaryFilesHandler",
+    "VaultHandler",
+]
 
 
 class VaultHandler(StoreHandler):
@@ -71,6 +78,23 @@ def _names(pseudonym: str) -> list[str]:
     return [pseudonym, *stand_ins(pseudonym)]
 
 
+class RectificationsHandler(PostgresHandler):
+    """What a subject corrected: encrypted, and exported in clear to its owner."""
+
+    def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
+        """Each corrected value with its place and its time."""
+        return [
+            {
+                "asset": correction.asset_key,
+                "row": correction.row_key or None,
+                "field": correction.column,
+                "value": correction.value,
+                "rectified_at": at.isoformat(),
+            }
+            for correction, at in corrections_of([pseudonym]).get(pseudonym, ())
+        ]
+
+
 class RequestsHandler(StoreHandler):
     """A subject's privacy requests, found by their keyed fingerprint.
 
@@ -115,7 +139,7 @@ class RequestsHandler(StoreHandler):
         with connect(Role.PRIVACY) as connection:
             return connection.execute(
                 "update requests.privacy_requests set status = 'cancelled', completed = now(), "
-                "detail = (detail - 'subject') || '{\"reason\": \"the subject was erased\"}' "
+                "detail = (detail - 'subject' - 'corrections') || '{\"reason\": \"the subject was erased\"}' "
                 "where fingerprint = any(%s) and kind <> 'erasure' and detail ? 'subject'",
                 [wanted],
             ).rowcount

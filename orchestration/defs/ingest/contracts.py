@@ -49,6 +49,7 @@ def _of_people(
         store=_shop(name),
         subject="pseudonym",
         withhold=_AT_NEXT_INGEST,
+        provided=True,
     )
 
 
@@ -111,6 +112,7 @@ CONTRACTS: dict[str, AssetContract] = {
         store=DeltaStore(path=PATH),
         subject="pseudonym",
         withhold=_AT_NEXT_INGEST,
+        provided=True,
     ),
     "consents": AssetContract(
         key="consent/records",
