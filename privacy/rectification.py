@@ -173,7 +173,7 @@ def rectify(subject: Subject, corrections: Corrections, at: datetime, registry: 
         if asset_key in touched:
             done &= _step(subject, asset_key, action)
     for contract in registry.online:
-        if contract.store.kind == "feast_online":
+        if changed and contract.store.kind == "feast_online":
             done &= request_steps.run([subject], contract.key, "online", _dropped(contract))
     return done
 
@@ -277,7 +277,7 @@ def _events(pseudonym: str, corrections: Sequence[Correction]) -> int:
             "source_key": pa.array(list(found), pa.string()),
             **{
                 name: pa.array([values.get(name) for values in found.values()], pa.string())
-                for name in ("product_id", "size")
+                for name in sorted({name for values in found.values() for name in values})
             },
         }
     )

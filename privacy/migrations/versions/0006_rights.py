@@ -23,7 +23,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop them; corrections and restrictions that were made are lost."""
     op.execute("revoke select (expires) on requests.exports from selvedge_dagster")
-    op.execute("drop view consent.restricted")
+    op.execute("drop view consent.restricted, consent.corrected")
     op.execute(
         "drop table requests.rectifications, requests.used_tokens, requests.idempotency_keys"
     )

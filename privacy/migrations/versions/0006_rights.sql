@@ -35,6 +35,11 @@ create view consent.restricted as
 select pseudonym, withheld_since as restricted_since from consent.withheld where asset_key = '*';
 grant select on consent.restricted to selvedge_consent, selvedge_dbt, selvedge_ingest, selvedge_serving;
 
+-- What was made of a subject's data before this time may be wrong: it does not come online any more.
+create view consent.corrected as
+select pseudonym, max(rectified_at) as corrected_at from requests.rectifications group by pseudonym;
+grant select on consent.corrected to selvedge_consent;
+
 -- For the sensor that starts the job which deletes expired exports.
 grant select (expires) on requests.exports to selvedge_dagster;
 reset role;

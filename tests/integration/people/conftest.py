@@ -199,7 +199,12 @@ def _fill_redis(people: People, client: "redis.Redis") -> None:
 def _fill_feast(people: People) -> None:
     feature_store.cache_clear()
     apply_definitions()
-    frame = pd.DataFrame(
+    feature_store().write_to_online_store("subject_profile", profiles(people))
+
+
+def profiles(people: People) -> pd.DataFrame:
+    """A profile of each of the two, made at `NOW`."""
+    return pd.DataFrame(
         [
             {
                 "pseudonym": name,
@@ -222,7 +227,6 @@ def _fill_feast(people: People) -> None:
             for name in people.both
         ]
     )
-    feature_store().write_to_online_store("subject_profile", frame)
 
 
 def _fill_model(people: People) -> None:
