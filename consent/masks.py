@@ -24,6 +24,7 @@ from redis.commands.core import Script
 from consent.purposes import needs_consent, purpose_mask
 from privacy.contracts import Purpose
 from privacy.database import Role, connect, redis_url
+from privacy.withholding import EVERYTHING
 
 __all__ = [
     "ASSET_KEY",
@@ -91,7 +92,7 @@ class Mask:
 
     def serves(self, purpose: Purpose, asset_key: str) -> bool:
         """Whether the subject's data in `asset_key` may serve `purpose` now."""
-        if asset_key in self.objections:
+        if asset_key in self.objections or EVERYTHING in self.objections:
             return False
         return not needs_consent(purpose) or bool(self.bits & purpose_mask([purpose]))
 

@@ -1,8 +1,13 @@
-"""Objections to single assets: who wants to be left out of which one, whatever they agreed to."""
+"""Objections to assets: who wants to be left out of which one, whatever they agreed to.
+
+An objection to ``*`` is a restriction (Art. 18): it holds for every asset, but what was ingested is kept meanwhile, so an ingest asks
+`objecting`, and everything that uses data asks `withheld`.
+"""
 
 from privacy.database import Role, connect
+from privacy.withholding import EVERYTHING
 
-__all__ = ["object_to", "objections_of", "withdraw", "withheld"]
+__all__ = ["object_to", "objecting", "objections_of", "withdraw", "withheld"]
 
 
 def object_to(pseudonym: str, asset_key: str, mechanism: str) -> bool:
@@ -16,10 +21,19 @@ def withdraw(pseudonym: str, asset_key: str, mechanism: str) -> bool:
 
 
 def withheld(asset_key: str) -> frozenset[str]:
-    """Pseudonyms of the subjects who are to be left out of `asset_key`."""
+    """Pseudonyms of the subjects whose data in `asset_key` is not to be used: they object to it, or restricted all use."""
+    return _objecting([asset_key, EVERYTHING])
+
+
+def objecting(asset_key: str) -> frozenset[str]:
+    """Pseudonyms of the subjects who object to this very asset: it must not hold them."""
+    return _objecting([asset_key])
+
+
+def _objecting(asset_keys: list[str]) -> frozenset[str]:
     with connect(Role.CONSENT) as connection:
         rows = connection.execute(
-            "select pseudonym from consent.withheld where asset_key = %s", [asset_key]
+            "select pseudonym from consent.withheld where asset_key = any(%s)", [asset_keys]
         )
         return frozenset(row[0] for row in rows)
 

@@ -17,8 +17,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from psycopg import sql
 
-from consent import masks
-from consent.objections import withheld
+from consent import ledger, masks
+from consent.objections import objecting, withheld
 from orchestration.contracted import contracts_of
 from privacy import lake
 from privacy.contracts import (
@@ -84,7 +84,9 @@ def _examine_subjects(contract: AssetContract) -> dict[str, int]:
 
 def _left(contract: AssetContract) -> frozenset[str]:
     """Who must not be in the asset. The mask of who left the masks stays without a bit: it keeps their other objections."""
-    left = withheld(contract.key)
+    # What subjects provided is kept under a restriction; what is made of it is not.
+    kept = contract.provided or contract.key == ledger.ASSET_KEY
+    left = objecting(contract.key) if kept else withheld(contract.key)
     return masks.with_a_bit(left) if contract.key == masks.ASSET_KEY else left
 
 

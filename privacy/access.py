@@ -1,95 +1,100 @@
-"""Access (Art. 15): one document with everything that every asset holds about a person, encrypted until it is fetched."""
+"""Access (Art. 15) and portability (Art. 20): one file for the person, encrypted until it is fetched, gone after a week."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import orjson
-
-from privacy import duties, request_steps, tombstones
+from privacy import request_steps, tombstones
 from privacy.contracts import AssetContract
 from privacy.database import Role, connect
+from privacy.exports.document import asset_entry, document, portable_rows, with_rows
+from privacy.exports.package import packed
+from privacy.exports.recipients import recipients
 from privacy.fingerprints import seal, stand_in, unseal
 from privacy.presence import is_present
 from privacy.registry import Registry
 from privacy.request_steps import Subject
 from privacy.stores import handler_for
-from privacy.stores.base import plain
 from privacy.vault import Vault
 
-__all__ = ["EXPORT_LIFETIME", "collect", "describe_contract", "drop_expired", "open_export"]
+__all__ = [
+    "EXPORT_LIFETIME",
+    "Explainer",
+    "collect",
+    "collect_portable",
+    "drop_expired",
+    "open_export",
+]
+
+Explainer = Callable[[str], Mapping[str, Any]]
+"""Says why items are recommended to the subject of a pseudonym; the form is that of the schema's `recommendations`."""
 
 EXPORT_LIFETIME = timedelta(days=7)
 _COLUMN = "access export"
+_RECOMMENDATIONS = "serving/recommendations"
 # First byte of a stored export: by whose key it is encrypted.
 _SUBJECT_KEY, _PLATFORM_KEY = b"s", b"p"
 
 
-def collect(subject: Subject, registry: Registry) -> bool:
+def collect(subject: Subject, registry: Registry, explain: Explainer | None = None) -> bool:
     """Ask every asset, and keep the answer encrypted for `EXPORT_LIFETIME`; False where an asset did not answer.
 
     An asset that holds nobody is listed with the reason, so that the document is complete.
     """
+    known = recipients()
     assets: list[dict[str, Any]] = []
     complete = True
     for contract in registry.contracts:
-        entry = describe_contract(contract)
+        entry = asset_entry(contract, known)
         if contract in registry.holding_subjects:
             complete &= _add_rows(subject, contract, entry)
         assets.append(entry)
+    why: dict[str, Any] = {}
+    if explain is not None:
+        complete &= _add_reasons(subject, explain, why)
     if complete:
-        _store(subject, _document(assets))
+        _store(subject, packed(document("access", subject.request_id, assets, why)))
+    return complete
+
+
+def collect_portable(subject: Subject, registry: Registry) -> bool:
+    """The same for what the subject provided, under consent or a contract (Art. 20), and nothing that was made of it."""
+    assets: list[dict[str, Any]] = []
+    complete = True
+    for contract in registry.holding_subjects:
+        if contract.is_portable:
+            entry = asset_entry(contract)
+            complete &= _add_rows(subject, contract, entry)
+            entry["rows"] = portable_rows(entry["rows"])
+            assets.append(entry)
+    if complete:
+        _store(subject, packed(document("portability", subject.request_id, assets, None)))
     return complete
 
 
 def _add_rows(subject: Subject, contract: AssetContract, entry: dict[str, Any]) -> bool:
     def action(pseudonyms: Sequence[str]) -> dict[str, int]:
-        entry["rows"] = handler_for(contract).export(contract, pseudonyms[0])
-        entry["held"] = len(entry["rows"])
+        with_rows(entry, contract, handler_for(contract).export(contract, pseudonyms[0]))
         return {pseudonyms[0]: entry["held"]}
 
     return request_steps.run([subject], contract.key, "collect", action)
 
 
-def describe_contract(contract: AssetContract) -> dict[str, Any]:
-    """What an asset is, for what and how long it is kept: the part of the document that names no person."""
-    retention = contract.retention
-    return {
-        "asset": contract.key,
-        "description": contract.description,
-        "category": contract.category.value,
-        "purposes": [purpose.value for purpose in contract.purposes],
-        "legal_basis": contract.legal_basis.value if contract.legal_basis else None,
-        "kept_for_days": retention.days if retention else None,
-        "kept_since": retention.column if retention else None,
-        "held": 0,
-        "rows": [],
-        **({"kept_by_law": duties.describe(contract.duty)} if contract.duty else {}),
-        **({} if contract.holds_subjects else {"reason": nobody_held(contract)}),
-    }
+def _add_reasons(subject: Subject, explain: Explainer, why: dict[str, Any]) -> bool:
+    def action(pseudonyms: Sequence[str]) -> dict[str, int]:
+        why.update(explain(pseudonyms[0]))
+        return {}
+
+    return request_steps.run([subject], _RECOMMENDATIONS, "explain", action)
 
 
-def nobody_held(contract: AssetContract) -> str:
-    """Why no single person can be found in an asset."""
-    return contract.reason or "Aggregated over groups: no single person can be found in it."
-
-
-def _document(assets: Sequence[dict[str, Any]]) -> bytes:
-    document = {
-        "document": "Everything that is held about you, by asset (Art. 15 GDPR)",
-        "generated": datetime.now(UTC).isoformat(),
-        "assets": assets,
-    }
-    return orjson.dumps(document, default=plain, option=orjson.OPT_INDENT_2)
-
-
-def _store(subject: Subject, document: bytes) -> None:
-    """Keep the document; of somebody erased or unknown under a keyed stand-in, so that no pseudonym comes back."""
+def _store(subject: Subject, archive: bytes) -> None:
+    """Keep the file; of somebody erased or unknown under a keyed stand-in, so that no pseudonym comes back."""
     expires = datetime.now(UTC) + EXPORT_LIFETIME
     with tombstones.writing():
         present = is_present(subject.pseudonym)
         name = subject.pseudonym if present else stand_in(subject.pseudonym)
-        ciphertext = _encrypt(Subject(subject.request_id, name), document, present)
+        ciphertext = _encrypt(Subject(subject.request_id, name), archive, present)
         with connect(Role.PRIVACY) as connection:
             connection.execute(
                 "insert into requests.exports (request_id, pseudonym, ciphertext, expires) values (%s, %s, %s, %s) "
@@ -99,11 +104,11 @@ def _store(subject: Subject, document: bytes) -> None:
             )
 
 
-def _encrypt(subject: Subject, document: bytes, present: bool) -> bytes:
+def _encrypt(subject: Subject, archive: bytes, present: bool) -> bytes:
     """Under the subject's data key; who is not a subject has none, and gets a document all the same."""
     if present:
-        return _SUBJECT_KEY + Vault().encrypt_for(subject.pseudonym, _COLUMN, document)
-    return _PLATFORM_KEY + seal(_bound(subject), document).encode()
+        return _SUBJECT_KEY + Vault().encrypt_for(subject.pseudonym, _COLUMN, archive)
+    return _PLATFORM_KEY + seal(_bound(subject), archive).encode()
 
 
 def _bound(subject: Subject) -> str:
@@ -111,7 +116,7 @@ def _bound(subject: Subject) -> str:
 
 
 def open_export(request_id: object) -> tuple[bytes, datetime] | None:
-    """The document of a request and when it expires; None where there is none or it has expired."""
+    """The file of a request and when it expires; None where there is none or it has expired."""
     with connect(Role.PRIVACY) as connection:
         row = connection.execute(
             "select request_id, pseudonym, ciphertext, expires from requests.exports "

@@ -226,6 +226,8 @@ class AssetContract(_Frozen):
     columns: tags of the columns (or fields) whose text may look personal and may be stored; all others are scanned for
         personal data after each materialisation, and finding some fails the run.
     handler: name of a handler registered in place of the store kind's default.
+    provided: it holds what its subjects provided, by telling it or by what they did, as it came in; they may take it
+        along where it rests on consent or a contract (Art. 20).
     """
 
     key: str = Field(pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)*$")
@@ -247,6 +249,12 @@ class AssetContract(_Frozen):
     columns: dict[str, ColumnTag] = Field(default_factory=dict)
     reason: str | None = None
     handler: str | None = None
+    provided: bool = False
+
+    @property
+    def is_portable(self) -> bool:
+        """Whether its subjects may take what it holds along (Art. 20(1))."""
+        return self.provided and self.legal_basis in (LegalBasis.CONSENT, LegalBasis.CONTRACT)
 
     @property
     def holds_subjects(self) -> bool:

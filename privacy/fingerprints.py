@@ -19,13 +19,14 @@ __all__ = [
     "SealError",
     "fingerprint",
     "fingerprints",
+    "keyed_hash",
     "seal",
     "stand_in",
     "stand_ins",
     "unseal",
 ]
 
-KINDS = ("access", "erasure")
+KINDS = ("access", "portability", "rectification", "erasure", "restriction", "objection")
 _EXPORT = "export"
 _NONCE = 12
 
@@ -55,6 +56,12 @@ def stand_ins(pseudonym: str, keys: KeyProvider | None = None) -> list[str]:
     """`stand_in` under every version of the key."""
     versions = (keys or key_provider()).versions("tombstone")
     return [_fingerprint(key.material, _EXPORT, pseudonym).hex() for key in versions]
+
+
+def keyed_hash(use: str, value: str, keys: KeyProvider | None = None) -> bytes:
+    """HMAC-SHA256 of `value` under the current tombstone key, another one for each `use`; 32 bytes."""
+    key = (keys or key_provider()).current("tombstone")
+    return hmac.digest(key.material, f"{use}|{value}".encode(), hashlib.sha256)
 
 
 def _fingerprint(material: bytes, kind: str, pseudonym: str) -> bytes:

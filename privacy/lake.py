@@ -32,6 +32,7 @@ __all__ = [
     "IDENTIFYING_COLUMNS",
     "LakeError",
     "append_new",
+    "correct",
     "count",
     "create_or_open",
     "erase",
@@ -121,6 +122,32 @@ def replace(path: str | Path, rows: pa.Table) -> int:
     _writing(path, attempt)
     _vacuum(path, _KEEP_OLD_FILES_HOURS)
     return int(open_table(path).version())
+
+
+def correct(path: str | Path, rows: pa.Table, key: Sequence[str]) -> int:
+    """Change rows found by the columns `key` to the other columns of `rows`, where those are not null; returns how many.
+
+    The files that held the old values are deleted once they are a day out of use.
+    """
+    if not exists(path) or not rows.num_rows:
+        return 0
+    changed = {
+        name: f"coalesce(s.{name}, t.{name})" for name in rows.column_names if name not in key
+    }
+
+    def attempt() -> int:
+        merge = open_table(path).merge(
+            rows,
+            " and ".join(f"t.{name} = s.{name}" for name in key),
+            source_alias="s",
+            target_alias="t",
+            streamed_exec=True,
+        )
+        return int(merge.when_matched_update(changed).execute()["num_target_rows_updated"])
+
+    corrected = _writing(path, attempt)
+    _vacuum(path, _KEEP_OLD_FILES_HOURS)
+    return corrected
 
 
 def erase(path: str | Path, column: str, pseudonyms: Sequence[str]) -> int:

@@ -58,6 +58,7 @@ def _own(
     column: str | None = None,
     category: Category = Category.PSEUDONYMOUS,
     handler: str | None = None,
+    provided: bool = False,
 ) -> AssetContract:
     return AssetContract(
         key=f"{PLATFORM_PREFIX}{name}",
@@ -71,6 +72,7 @@ def _own(
         subject="pseudonym",
         withhold=Withhold(at="read", within=timedelta(seconds=1)),
         handler=handler,
+        provided=provided,
     )
 
 
@@ -110,6 +112,7 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         basis=LegalBasis.CONTRACT,
         category=Category.DIRECT,
         handler="vault",
+        provided=True,
     ),
     _own(
         "consent_records",
@@ -149,6 +152,13 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         _table("requests", "privacy_requests"),
         column="completed",
         handler="requests",
+    ),
+    _own(
+        "rectifications",
+        "What a subject corrected, under the subject's own key, so that an older row of a source does not undo it.",
+        _table("requests", "rectifications"),
+        category=Category.DIRECT,
+        handler="rectifications",
     ),
     _own(
         "consent_mask",
@@ -231,6 +241,24 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         "Models that must be trained again after an erasure, and by when.",
         "Request ids, asset keys and times.",
         _table("requests", "retraining"),
+    ),
+    _impersonal(
+        "idempotency_keys",
+        "Keys under which callers repeat a request without making it twice.",
+        "Keyed hashes of a caller's key and of the body that came with it, which lead to nobody.",
+        _table("requests", "idempotency_keys"),
+    ),
+    _impersonal(
+        "used_tokens",
+        "Requesters' tokens that were used, until they expire.",
+        "Keyed hashes of random nonces.",
+        _table("requests", "used_tokens"),
+    ),
+    _impersonal(
+        "rate_limits",
+        "How many privacy requests came from one requester and one address lately.",
+        "Counters under keyed hashes, gone within the hour.",
+        RedisStore(pattern="sv:rate:*"),
     ),
     _impersonal(
         "registry",

@@ -1,34 +1,51 @@
 """Privacy requests: received once, worked on until they are complete, honest when they are not.
 
-    received ──► in_progress ──► completed
-                     ▲    └────► incomplete (names each store that failed; tried again)
-                     └───────────────┘
-    cancelled: an open access request of somebody who was erased
+Where a request can stand is drawn in `privacy.privacy_request`; what officers decide about one is in `privacy.decisions`.
 
 A request asked again while one of the same kind for the same subject is open is that same request. It holds no pseudonym: a keyed
 fingerprint recognises it, and the pseudonym is sealed in it only until it completes.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from privacy import access, audit, certificates, registry, request_steps
+from privacy import access, audit, certificates, idempotency, registry, request_steps
+from privacy.access import Explainer
 from privacy.certificates import CertificateError
 from privacy.database import Role, connect, reusing
 from privacy.erasure import erase_everywhere, erase_online
-from privacy.fingerprints import SealError, fingerprint, fingerprints, seal, unseal
+from privacy.fingerprints import (
+    SealError,
+    fingerprint,
+    fingerprints,
+    keyed_hash,
+    seal,
+    unseal,
+)
 from privacy.keys import KeyProviderError
+from privacy.privacy_request import (
+    COLUMNS,
+    TO_DO,
+    UNDECIDED,
+    PrivacyRequest,
+    RequestKind,
+    RequestStatus,
+    UnknownRequestError,
+    from_row,
+    get,
+    listed,
+)
+from privacy.rectification import Corrections, rectify
 from privacy.registry import Registry
-from privacy.request_steps import Step, Subject
+from privacy.request_steps import Subject
 from privacy.signing import SigningError
 from privacy.stores.scrub import scrub_postgres
 from privacy.vault import VaultError
+from privacy.withholding import object_to_profiling, restrict
 
 __all__ = [
     "ExportUnavailableError",
@@ -36,9 +53,12 @@ __all__ = [
     "RequestKind",
     "RequestStatus",
     "UnknownRequestError",
+    "act_at_once",
+    "bound",
     "create",
     "export_of",
     "get",
+    "is_of",
     "listed",
     "process",
     "process_open",
@@ -46,108 +66,122 @@ __all__ = [
     "submit_erasures",
 ]
 
-ONE_MONTH = timedelta(days=30)  # Art. 12(3): within one month of receipt
 _PROCESSING = 0x53565052  # advisory lock: one process works on requests at a time
-_COLUMNS = "request_id, kind, status, created, expected_completion_time, completed, detail"
-_NEW = "request_id, kind, fingerprint, status, expected_completion_time, detail"
-_OPEN = ("received", "in_progress", "incomplete")
+_NEW = "request_id, kind, fingerprint, content, status, expected_completion_time, detail"
 # What keeps a single request from being worked on: its seal, a key that is gone, its subject's data key.
 _UNREADABLE = (SealError, KeyProviderError, VaultError)
 _OWN_STORE, _CERTIFICATES = "platform/privacy_requests", "platform/certificates"
-
-
-class UnknownRequestError(KeyError):
-    """No privacy request has this id."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])
+# Art. 12(3): within one month of receipt.
+_TIME_LIMIT = "now() + interval '1 month'"
 
 
 class ExportUnavailableError(RuntimeError):
     """The export is not ready, has expired, or is of a request that has none; says which."""
 
 
-class RequestKind(StrEnum):
-    """What a person asks for."""
+def create(
+    kind: RequestKind,
+    pseudonym: str,
+    actor: str,
+    *,
+    corrections: Corrections | None = None,
+    idempotency_key: str | None = None,
+    check_identity: bool = False,
+) -> tuple[PrivacyRequest, bool]:
+    """Record a request; returns it, and whether it is new.
 
-    ACCESS = "access"
-    ERASURE = "erasure"
-
-
-class RequestStatus(StrEnum):
-    """Where a request stands."""
-
-    RECEIVED = "received"
-    IN_PROGRESS = "in_progress"
-    INCOMPLETE = "incomplete"
-    COMPLETED = "completed"
-    CANCELLED = "cancelled"
-
-
-@dataclass(frozen=True)
-class PrivacyRequest:
-    """One request; `unfinished` names each step that is missing, with the reason, where it is incomplete."""
-
-    request_id: UUID
-    kind: RequestKind
-    status: RequestStatus
-    created: datetime
-    expected_completion_time: datetime
-    completed: datetime | None
-    attempts: int
-    unfinished: tuple[str, ...]
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there is still something to do."""
-        return self.status.value in _OPEN
-
-    def steps(self) -> list[Step]:
-        """What was done in each store, read anew."""
-        return request_steps.steps_of(self.request_id)
-
-
-def create(kind: RequestKind, pseudonym: str, actor: str) -> tuple[PrivacyRequest, bool]:
-    """Record a request; returns it, and whether it is new (an open one of the same kind and subject is not made twice)."""
+    An open one of the same kind, subject and corrections is not made twice, nor is one with the same `idempotency_key` of the
+    same actor, open or closed. `check_identity` lets it wait until an officer resumes it. Raises
+    idempotency.KeyReusedError where the key came with another request before.
+    """
+    asked = json.dumps([kind, pseudonym, _text(corrections)])
     with connect(Role.PRIVACY) as connection:
-        connection.execute(
-            "select pg_advisory_xact_lock(('x' || left(encode(%s, 'hex'), 16))::bit(64)::bigint)",
-            [fingerprint(kind, pseudonym)],
-        )
-        row = connection.execute(
-            f"select {_COLUMNS} from requests.privacy_requests "  # noqa: S608 (constant column names)
-            "where kind = %s and fingerprint = any(%s) and status = any(%s)",
-            [kind.value, fingerprints(pseudonym), list(_OPEN)],
-        ).fetchone()
-        if row is not None:
-            return _request(row), False
-        request_id = uuid4()
-        row = connection.execute(
-            f"insert into requests.privacy_requests ({_NEW}) "  # noqa: S608 (constant column names)
-            f"values (%s, %s, %s, 'received', now() + %s, %s) returning {_COLUMNS}",
-            [
-                request_id,
-                kind.value,
-                fingerprint(kind, pseudonym),
-                ONE_MONTH,
-                json.dumps({"subject": seal(_bound(request_id), pseudonym.encode())}),
-            ],
-        ).fetchone()
-        audit.record(actor, f"{kind.value} requested", {"request_id": str(request_id)}, connection)
-    assert row is not None
-    return _request(row), True
+        if idempotency_key is not None:
+            earlier = idempotency.claimed(connection, actor, idempotency_key, asked)
+            if earlier is not None:
+                return _read(connection, earlier), False
+        request, new = _find_or_insert(connection, kind, pseudonym, corrections, check_identity)
+        if idempotency_key is not None:
+            idempotency.claim(connection, actor, idempotency_key, asked, request.request_id)
+        if new:
+            detail = {"request_id": str(request.request_id)}
+            audit.record(actor, f"{kind.value} requested", detail, connection)
+    return request, new
 
 
-def submit(kind: RequestKind, pseudonym: str, actor: str) -> tuple[PrivacyRequest, bool]:
-    """Record a request, and for an erasure do at once what must not wait; returns it, and whether it is new.
+def _find_or_insert(
+    connection: Any,
+    kind: RequestKind,
+    pseudonym: str,
+    corrections: Corrections | None,
+    check_identity: bool,
+) -> tuple[PrivacyRequest, bool]:
+    connection.execute(
+        "select pg_advisory_xact_lock(('x' || left(encode(%s, 'hex'), 16))::bit(64)::bigint)",
+        [fingerprint(kind, pseudonym)],
+    )
+    content = None if corrections is None else keyed_hash("content", _text(corrections))
+    row = connection.execute(
+        f"select {COLUMNS} from requests.privacy_requests where kind = %s and fingerprint = any(%s) "  # noqa: S608 (constant column names)
+        "and status = any(%s) and content is not distinct from %s",
+        [kind.value, fingerprints(pseudonym), list(UNDECIDED), content],
+    ).fetchone()
+    if row is not None:
+        return from_row(row), False
+    request_id = uuid4()
+    sealed = {"subject": seal(bound(request_id), pseudonym.encode())}
+    if corrections is not None:
+        sealed["corrections"] = seal(bound(request_id), _text(corrections).encode())
+    if check_identity:
+        sealed["paused_since"] = datetime.now(UTC).isoformat()
+    row = connection.execute(
+        f"insert into requests.privacy_requests ({_NEW}) values (%s, %s, %s, %s, %s, {_TIME_LIMIT}, %s) "  # noqa: S608
+        f"returning {COLUMNS}",
+        [
+            request_id,
+            kind.value,
+            fingerprint(kind, pseudonym),
+            content,
+            "identity_check" if check_identity else "received",
+            json.dumps(sealed),
+        ],
+    ).fetchone()
+    return from_row(row), True
+
+
+def _read(connection: Any, request_id: UUID) -> PrivacyRequest:
+    row = connection.execute(
+        f"select {COLUMNS} from requests.privacy_requests where request_id = %s",  # noqa: S608
+        [request_id],
+    ).fetchone()
+    return from_row(row)
+
+
+def submit(
+    kind: RequestKind,
+    pseudonym: str,
+    actor: str,
+    *,
+    corrections: Corrections | None = None,
+    idempotency_key: str | None = None,
+    check_identity: bool = False,
+) -> tuple[PrivacyRequest, bool]:
+    """Record a request as `create` does, and do at once what must not wait; returns it, and whether it is new.
 
     What fails at once is no error here: the steps keep it, and `process_open` does it again.
     """
+    if (kind is RequestKind.RECTIFICATION) != (corrections is not None):
+        raise ValueError("A rectification, and no other request, has corrections.")
     with reusing(Role.PRIVACY):
-        request, new = create(kind, pseudonym, actor)
-        if kind is RequestKind.ERASURE and request.is_open:
-            erase_online([Subject(request.request_id, pseudonym)], registry.load())
-    return request, new
+        request, new = create(
+            kind,
+            pseudonym,
+            actor,
+            corrections=corrections,
+            idempotency_key=idempotency_key,
+            check_identity=check_identity,
+        )
+        return act_at_once(request, pseudonym), new
 
 
 def submit_erasures(pseudonyms: Sequence[str], actor: str) -> list[PrivacyRequest]:
@@ -163,66 +197,67 @@ def submit_erasures(pseudonyms: Sequence[str], actor: str) -> list[PrivacyReques
     return made
 
 
-def get(request_id: UUID) -> PrivacyRequest:
-    """One request; raises UnknownRequestError."""
+def act_at_once(request: PrivacyRequest, pseudonym: str) -> PrivacyRequest:
+    """Of an open request, do what must not wait: the online part of an erasure; all of what takes no copy to be searched."""
+    if not request.is_open:
+        return request
+    if request.kind is RequestKind.ERASURE:
+        erase_online([Subject(request.request_id, pseudonym)], registry.load())
+    elif request.kind in _AT_ONCE:
+        _perform(request.request_id, _AT_ONCE[request.kind], registry.load())
+    return get(request.request_id)
+
+
+def is_of(request_id: UUID, pseudonym: str) -> bool:
+    """Whether the request is one of this subject."""
     with connect(Role.PRIVACY) as connection:
         row = connection.execute(
-            f"select {_COLUMNS} from requests.privacy_requests where request_id = %s",  # noqa: S608
-            [request_id],
+            "select 1 from requests.privacy_requests where request_id = %s and fingerprint = any(%s)",
+            [request_id, fingerprints(pseudonym)],
         ).fetchone()
-    if row is None:
-        raise UnknownRequestError("There is no privacy request with this id.")
-    return _request(row)
-
-
-def listed(*, open_only: bool) -> list[PrivacyRequest]:
-    """Every request, or every open one, the one due first at the head."""
-    with connect(Role.PRIVACY) as connection:
-        rows = connection.execute(
-            f"select {_COLUMNS} from requests.privacy_requests where status = any(%s) or not %s "  # noqa: S608
-            "order by expected_completion_time, request_id",
-            [list(_OPEN), open_only],
-        ).fetchall()
-    return [_request(row) for row in rows]
+    return row is not None
 
 
 def export_of(request_id: UUID) -> tuple[bytes, datetime]:
-    """The JSON document of a completed access request and when it expires.
+    """The ZIP of a completed request for access or portability, and when it expires.
 
     Raises UnknownRequestError or ExportUnavailableError.
     """
     request = get(request_id)
-    if request.kind is not RequestKind.ACCESS:
-        raise ExportUnavailableError("Only an access request has an export.")
+    if not request.kind.exports:
+        raise ExportUnavailableError("Only a request for access or portability has an export.")
     if request.status is not RequestStatus.COMPLETED:
         raise ExportUnavailableError(f"The request is {request.status.value}: there is no export.")
     found = access.open_export(request_id)
     if found is None:
-        raise ExportUnavailableError("The export has expired: make another access request.")
+        raise ExportUnavailableError("The export has expired: make another request.")
     return found
 
 
-def process(request_id: UUID) -> PrivacyRequest:
+def process(request_id: UUID, explain: Explainer | None = None) -> PrivacyRequest:
     """Work on one open request until it is completed or incomplete; a closed one stays as it is."""
     get(request_id)
-    return _process([request_id]).get(request_id) or get(request_id)
+    return _process([request_id], explain).get(request_id) or get(request_id)
 
 
-def process_open(limit: int = 1_000) -> list[PrivacyRequest]:
-    """Work on the open requests, erasures first and in one batch, then access, oldest first; returns how each stands.
+def process_open(limit: int = 1_000, explain: Explainer | None = None) -> list[PrivacyRequest]:
+    """Work on the open requests: erasures first and in one batch, exports last, oldest first; returns how each stands.
 
     One that cannot be worked on is incomplete and holds up no other. Returns nothing where another process is at it.
+    `explain` says in an access export why items are recommended to its subject. Exports that expired are deleted, bytes included.
     """
-    access.drop_expired()
+    if access.drop_expired():
+        scrub_postgres([("requests", "exports")])
+    idempotency.drop_old()
     with connect(Role.PRIVACY) as connection:
         rows = connection.execute(
             "select request_id from requests.privacy_requests where status = any(%s) order by created limit %s",
-            [list(_OPEN), limit],
+            [list(TO_DO), limit],
         ).fetchall()
-    return list(_process([row[0] for row in rows]).values())
+    return list(_process([row[0] for row in rows], explain).values())
 
 
-def _process(request_ids: Sequence[UUID]) -> dict[UUID, PrivacyRequest]:
+def _process(request_ids: Sequence[UUID], explain: Explainer | None) -> dict[UUID, PrivacyRequest]:
     with _processing() as alone, reusing(Role.PRIVACY):
         if not alone:
             return {}
@@ -231,11 +266,48 @@ def _process(request_ids: Sequence[UUID]) -> dict[UUID, PrivacyRequest]:
         if erased:
             _finish(erased, erase_everywhere(erased, found), certified_by=found)
             scrub_postgres([("requests", "privacy_requests")])
-        asked, readers = _begin_all(request_ids, RequestKind.ACCESS)
-        for subject in readers:
-            with _guarded(subject.request_id):
-                _finish([subject], access.collect(subject, found))
-        return {request_id: get(request_id) for request_id in (*tried, *asked)}
+        performers = {**_AT_ONCE, **_exports(explain)}
+        for request in map(get, request_ids):
+            if request.is_open and request.kind in performers:
+                tried.append(request.request_id)
+                _perform(request.request_id, performers[request.kind], found)
+        return {request_id: get(request_id) for request_id in tried}
+
+
+_Performer = Callable[[Subject, Registry], bool]
+
+
+def _exports(explain: Explainer | None) -> dict[RequestKind, _Performer]:
+    return {
+        RequestKind.ACCESS: lambda subject, found: access.collect(subject, found, explain),
+        RequestKind.PORTABILITY: access.collect_portable,
+    }
+
+
+def _rectify(subject: Subject, found: Registry) -> bool:
+    with connect(Role.PRIVACY) as connection:
+        row = connection.execute(
+            "select detail ->> 'corrections', created from requests.privacy_requests where request_id = %s",
+            [subject.request_id],
+        ).fetchone()
+    if row is None or row[0] is None:
+        raise SealError("An open rectification holds no sealed corrections: ask for it anew.")
+    plain = unseal(bound(subject.request_id), row[0])
+    return rectify(subject, Corrections.model_validate_json(plain), row[1], found)
+
+
+_AT_ONCE: dict[RequestKind, _Performer] = {
+    RequestKind.RECTIFICATION: _rectify,
+    RequestKind.RESTRICTION: restrict,
+    RequestKind.OBJECTION: object_to_profiling,
+}
+
+
+def _perform(request_id: UUID, performer: _Performer, found: Registry) -> None:
+    """Do all of one request; every step may be repeated, so that two processes at it do no harm."""
+    with _guarded(request_id):
+        subject = _begin(request_id)
+        _finish([subject], performer(subject, found))
 
 
 def _begin_all(request_ids: Sequence[UUID], kind: RequestKind) -> tuple[list[UUID], list[Subject]]:
@@ -272,18 +344,18 @@ def _processing() -> Iterator[bool]:
 def _begin(request_id: UUID) -> Subject:
     """Take up an open request: a new attempt where the last one ended, the same one where it was cut short."""
     request = get(request_id)
-    if request.status is RequestStatus.INCOMPLETE or request.kind is RequestKind.ACCESS:
+    if request.status is RequestStatus.INCOMPLETE or request.kind.exports:
         request_steps.restart(request_id)
     with connect(Role.PRIVACY) as connection:
         row = connection.execute(
             "update requests.privacy_requests set status = 'in_progress', "
             "detail = (detail - 'unfinished') || jsonb_build_object('attempts', %s::int) "
-            "where request_id = %s returning detail ->> 'subject'",
-            [request.attempts + 1, request_id],
+            "where request_id = %s and status = any(%s) returning detail ->> 'subject'",
+            [request.attempts + 1, request_id, list(TO_DO)],
         ).fetchone()
     if row is None or row[0] is None:
         raise SealError("An open privacy request holds no sealed subject: ask for it anew.")
-    return Subject(request_id, unseal(_bound(request_id), row[0]).decode())
+    return Subject(request_id, unseal(bound(request_id), row[0]).decode())
 
 
 def _finish(subjects: Sequence[Subject], done: bool, certified_by: Registry | None = None) -> None:
@@ -307,8 +379,8 @@ def _complete(subject: Subject, certified_by: Registry | None) -> None:
     )
     with connect(Role.PRIVACY) as connection:
         connection.execute(
-            "update requests.privacy_requests set status = 'completed', completed = now(), detail = detail - 'subject' "
-            "where request_id = %s and status = 'in_progress'",
+            "update requests.privacy_requests set status = 'completed', completed = now(), "
+            "detail = detail - 'subject' - 'corrections' where request_id = %s and status = 'in_progress'",
             [subject.request_id],
         )
         _audit("completed", subject.request_id, 0, connection)
@@ -320,8 +392,9 @@ def _leave_open(request_id: UUID, missing: Sequence[str]) -> None:
     with connect(Role.PRIVACY) as connection:
         connection.execute(
             "update requests.privacy_requests set status = 'incomplete', "
-            "detail = detail || jsonb_build_object('unfinished', %s::jsonb, 'last_attempt', now()) where request_id = %s",
-            [json.dumps(missing), request_id],
+            "detail = detail || jsonb_build_object('unfinished', %s::jsonb, 'last_attempt', now()) "
+            "where request_id = %s and status = any(%s)",
+            [json.dumps(missing), request_id, list(TO_DO)],
         )
         _audit("incomplete", request_id, len(missing), connection)
 
@@ -331,19 +404,10 @@ def _audit(action: str, request_id: UUID, missing: int, connection: Any) -> None
     audit.record("privacy requests", f"request {action}", detail, connection)
 
 
-def _bound(request_id: UUID) -> str:
+def bound(request_id: UUID) -> str:
+    """What the sealed parts of a request are bound to."""
     return f"privacy request|{request_id}"
 
 
-def _request(row: Sequence[Any]) -> PrivacyRequest:
-    request_id, kind, status, created, expected, completed, detail = row
-    return PrivacyRequest(
-        request_id=request_id,
-        kind=RequestKind(kind),
-        status=RequestStatus(status),
-        created=created,
-        expected_completion_time=expected,
-        completed=completed,
-        attempts=int(detail.get("attempts", 0)),
-        unfinished=tuple(detail.get("unfinished", ())),
-    )
+def _text(corrections: Corrections | None) -> str:
+    return "" if corrections is None else corrections.model_dump_json(exclude_unset=True)

@@ -1,6 +1,6 @@
 """Where the platform keeps its state and how it reaches Postgres and Redis."""
 
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -62,6 +62,26 @@ class PlatformSettings(BaseSettings):
         None,
         description="YAML of the controller, its officer and its recipients, for the record of processing; unset: "
         "privacy/controller.yaml with placeholders (production refuses those)",
+    )
+    processors_file: Path | None = Field(
+        None,
+        description="YAML of who receives data outside the shop, in the form of privacy/exports/processors.yaml; "
+        "unset: that file, which names nobody",
+    )
+
+    requester_key_file: Path | None = Field(
+        None,
+        description="The shop's public key for requesters' tokens: PEM (Ed25519 or P-256) or a JWK Set. Unset: a generated "
+        "key in the secrets folder (development), or no tokens (production)",
+    )
+    requester_audience: str = Field(
+        "selvedge-privacy", min_length=1, description="Audience that requesters' tokens must name"
+    )
+    requester_token_lifetime: timedelta = Field(
+        timedelta(minutes=10),
+        gt=timedelta(0),
+        le=timedelta(minutes=10),
+        description="Longest time between issue and expiry of a requester's token",
     )
 
     @field_validator("home", "shop_home")

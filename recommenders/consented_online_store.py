@@ -5,7 +5,7 @@ push, a direct write. The consent of the batch's subjects is joined there, so th
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import redis
@@ -15,7 +15,7 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
 from privacy.contracts import AssetContract
-from recommenders.permission import permitted
+from recommenders.permission import corrected, permitted
 
 __all__ = ["ConsentedRedisOnlineStore", "ConsentedRedisOnlineStoreConfig", "MissingContractError"]
 
@@ -68,13 +68,22 @@ class ConsentedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
         data: Sequence[Row],
         progress: Callable[[int], Any] | None,
     ) -> None:
-        """Write the rows whose subjects permit it, then take back those of subjects who changed their mind meanwhile."""
+        """Write the rows whose subjects permit it, then take back those of subjects who changed their mind meanwhile.
+
+        Rows made before their subject's last correction are left out: the next ones are made of what is right.
+        """
         contract = contract_of(table)
         if not contract.holds_subjects:
             super().online_write_batch(config, table, list(data), progress)
             return
         allowed = permitted(_pseudonyms(data, contract), contract)
-        rows = [row for row in data if _pseudonym(row, contract) in allowed]
+        since = corrected(allowed)
+        rows = [
+            row
+            for row in data
+            if (name := _pseudonym(row, contract)) in allowed
+            and not (name in since and _older(row, since[name]))
+        ]
         super().online_write_batch(config, table, rows, progress)
         gone = allowed - permitted(allowed, contract)
         self.delete_rows(config, [row[0] for row in rows if _pseudonym(row, contract) in gone])
@@ -96,6 +105,14 @@ class ConsentedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
         keys = self._generate_redis_keys_for_entities(config, list(entity_keys))
         deleted: Any = self._get_client(config.online_store).delete(*keys)
         return int(deleted)
+
+
+def _older(row: Row, moment: datetime) -> bool:
+    """Whether the row was made before `moment`; one that does not say when counts as older."""
+    created = row[3]
+    if created is None:
+        return True
+    return (created if created.tzinfo else created.replace(tzinfo=UTC)) < moment
 
 
 def _pseudonym(row: Row, contract: AssetContract) -> str:

@@ -55,10 +55,10 @@ async def take_in(
 
 
 def _may_store(mask: Mask) -> bool:
-    return any(
-        serves_all(mask, purpose, INTERACTIONS_ASSETS)
-        for purpose in (Purpose.PERSONALISATION, Purpose.ANALYTICS)
-    )
+    """For personalisation only where the subject is ranked at all: an objection to profiling ends it."""
+    return serves_all(
+        mask, Purpose.PERSONALISATION, (*INTERACTIONS_ASSETS, *RANKER_ASSETS)
+    ) or serves_all(mask, Purpose.ANALYTICS, INTERACTIONS_ASSETS)
 
 
 def _fresh(events: Sequence[Event], seen: Sequence[int]) -> list[Event]:

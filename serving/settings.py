@@ -61,6 +61,23 @@ class ServingSettings(BaseSettings):
     serving_backpressure: int = Field(
         512, ge=1, description="Connections a worker holds at once; more wait in the backlog"
     )
+    privacy_requests_per_requester: int = Field(
+        20, ge=1, description="Calls about privacy requests that one person may make in a window"
+    )
+    privacy_requests_per_address: int = Field(
+        120, ge=1, description="The same for one client address"
+    )
+    privacy_requests_window: timedelta = Field(
+        timedelta(hours=1),
+        ge=timedelta(seconds=1),
+        le=timedelta(hours=1),
+        description="How long calls about privacy requests are counted together",
+    )
+    serving_client_address_header: str | None = Field(
+        None,
+        description="Header in which the proxy before the API gives the client's address (its last entry counts); unset: the "
+        "connection's address. Set it only behind a proxy that overwrites or appends to it",
+    )
     serving_access_log: bool = Field(
         False,
         description="Log every request (method, route template, status, duration; never a path, "

@@ -3,7 +3,7 @@
 
   It serves a purpose that rests on consent if its subject (column `pseudonym`) agreed when the row happened (column `at`)
   and still agrees now. `service` rests on a contract and needs no agreement. A row without a subject or a time cannot be
-  shown to be agreed to, so it serves nothing but `service`. The ledger's last word counts as now, whatever the clock says.
+  shown to be agreed to, so it serves nothing but `service`. Who restricted the use of their data objects to '*', every asset. The ledger's last word counts as now, whatever the clock says.
 
   Keep it a conjunct of `where`, and not below `or` or in a select list: the planner then joins the ledger once (a hash
   semi-join) in place of asking it for every row.
@@ -32,7 +32,7 @@
     select 1
     from consent.withheld as objection
     where objection.pseudonym = {{ relation }}.pseudonym
-      and objection.asset_key = '{{ asset }}'
+      and objection.asset_key in ('{{ asset }}', '*')
   )
 )
 {%- endmacro -%}

@@ -1,10 +1,10 @@
-{# True for rows whose subject has not left this very asset. #}
+{# True for rows whose subject has not left this very asset, nor restricted all use of their data ('*'). #}
 {% macro not_withheld(alias) -%}
     not exists (
         select 1
         from {{ source('consent', 'withheld') }} as objection
         where objection.pseudonym = {{ alias }}.pseudonym
-            and objection.asset_key = '{{ asset_key() }}'
+            and objection.asset_key in ('{{ asset_key() }}', '*')
     )
 {%- endmacro %}
 

@@ -14,6 +14,7 @@ from orchestration.governance.retention_table import retention_sentence, retenti
 from orchestration.progress import console
 from privacy import registry, requests
 from privacy.controller import load_controller
+from privacy.requester import RequesterKeyError, development_token
 from privacy.retention import enforce
 from privacy.settings import platform_settings
 
@@ -55,6 +56,28 @@ def list_requests(
             str(len(request.unfinished)),
         )
     console.print(table if found else "No privacy request is open.")
+
+
+@app.command(epilog="Example: [bold]./selvedge privacy token --kind access --subject 100042[/]")
+def token(
+    kind: Annotated[
+        requests.RequestKind, typer.Option(help="What the person asks for.", show_default=False)
+    ],
+    subject: Annotated[
+        str,
+        typer.Option(
+            help="The shop's customer number, or a subject reference.", show_default=False
+        ),
+    ],
+) -> None:
+    """Sign a requester's token with the generated key of a development platform, as the shop would with its own.
+
+    Send it with the storefront's key in the header Selvedge-Requester; it is good for one call within ten minutes.
+    """
+    try:
+        sys.stdout.write(development_token(kind, subject) + "\n")
+    except RequesterKeyError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _row(request: requests.PrivacyRequest) -> dict[str, object]:

@@ -16,6 +16,7 @@ from orchestration.sources.connector import Source
 from orchestration.sources.model import TABLES, Table
 from privacy import lake, tombstones
 from privacy.contracts import Purpose
+from privacy.corrections import overlaid
 from privacy.database import Role, connect
 from privacy.pseudonymise import PseudonymisedBatch, Pseudonymiser
 from privacy.restore import refuse_restored
@@ -36,6 +37,8 @@ _CONSENT_COLUMNS = (
 )
 # What the API takes events in for; see `serving.intake`.
 _EVENTS_SERVE = (Purpose.PERSONALISATION, Purpose.ANALYTICS)
+# Tables whose rows subjects may correct, and the column that names a row; a customer has one row.
+_CORRECTED = {"customers": None, "feedback": "feedback_id", "interactions": "source_key"}
 _Write = Callable[[pa.Table], int]
 
 
@@ -65,7 +68,8 @@ def ingest(table_name: str, source: Source, *, assume_consent: bool = False) -> 
             done = pseudonymiser.apply(batch.rows, table, source.name)
             summary.tombstoned += done.tombstoned
             _record_minors(done)
-            summary.written += _write_allowed(done.rows, summary, write)
+            rows = _corrected(done.rows, table)
+            summary.written += _write_allowed(rows, summary, write)
     if table_name == "interactions":
         _drain_stream(summary)
     _remove_withheld(table)
@@ -112,6 +116,13 @@ def _record_minors(done: PseudonymisedBatch) -> None:
     minors.record(*(told[name].to_pylist() for name in columns))
 
 
+def _corrected(rows: pa.Table, table: Table) -> pa.Table:
+    """The rows with what their subjects corrected since they were last changed in the source."""
+    if table.name not in _CORRECTED:
+        return rows
+    return overlaid(rows, asset_key(table.name), table.time, _CORRECTED[table.name])
+
+
 def _write_allowed(rows: pa.Table, summary: IngestSummary, write: _Write) -> int:
     """Write the rows but those of subjects who objected to the asset; returns how many were added or changed."""
     if "pseudonym" in rows.column_names:
@@ -151,7 +162,7 @@ def _drain_stream(summary: IngestSummary) -> None:
 
 def _left_out(table_name: str) -> list[str]:
     """Pseudonyms of those who objected to the asset; of none for the ledger, where a withdrawal must always arrive."""
-    return [] if table_name == "consents" else sorted(objections.withheld(asset_key(table_name)))
+    return [] if table_name == "consents" else sorted(objections.objecting(asset_key(table_name)))
 
 
 def _remove_withheld(table: Table) -> None:

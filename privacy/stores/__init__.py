@@ -7,6 +7,7 @@ from privacy.stores.delta import DeltaHandler
 from privacy.stores.feast_online import FeastOnlineHandler
 from privacy.stores.own import (
     ExportsHandler,
+    RectificationsHandler,
     RequestsHandler,
     RetainedRecordsHandler,
     TemporaryFilesHandler,
@@ -28,6 +29,7 @@ _BY_KIND: dict[str, StoreHandler] = {
 _BY_NAME: dict[str, StoreHandler] = {
     "vault": VaultHandler(),
     "exports": ExportsHandler(),
+    "rectifications": RectificationsHandler(),
     "requests": RequestsHandler(),
     "retained": RetainedRecordsHandler(),
     "temporary_files": TemporaryFilesHandler(),

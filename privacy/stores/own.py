@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from privacy.contracts import AssetContract
+from privacy.corrections import corrections_of
 from privacy.database import Role, connect
 from privacy.fingerprints import SealError, fingerprints, stand_ins, unseal
 from privacy.keys import KeyProviderError
@@ -22,6 +23,7 @@ from privacy.vault import Vault
 
 __all__ = [
     "ExportsHandler",
+    "RectificationsHandler",
     "RequestsHandler",
     "RetainedRecordsHandler",
     "TemporaryFilesHandler",
@@ -82,6 +84,23 @@ def _names(pseudonym: str) -> list[str]:
     return [pseudonym, *stand_ins(pseudonym)]
 
 
+class RectificationsHandler(PostgresHandler):
+    """What a subject corrected: encrypted, and exported in clear to its owner."""
+
+    def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
+        """Each corrected value with its place and its time."""
+        return [
+            {
+                "asset": correction.asset_key,
+                "row": correction.row_key or None,
+                "field": correction.column,
+                "value": correction.value,
+                "rectified_at": at.isoformat(),
+            }
+            for correction, at in corrections_of([pseudonym]).get(pseudonym, ())
+        ]
+
+
 class RequestsHandler(StoreHandler):
     """A subject's privacy requests, found by their keyed fingerprint.
 
@@ -136,7 +155,7 @@ class RequestsHandler(StoreHandler):
         with connect(Role.PRIVACY) as connection:
             return connection.execute(
                 "update requests.privacy_requests set status = 'cancelled', completed = now(), "
-                "detail = (detail - 'subject') || '{\"reason\": \"the subject was erased\"}' "
+                "detail = (detail - 'subject' - 'corrections') || '{\"reason\": \"the subject was erased\"}' "
                 "where fingerprint = any(%s) and kind <> 'erasure' and detail ? 'subject'",
                 [wanted],
             ).rowcount

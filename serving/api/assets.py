@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from consent import ledger, masks, models, objections, withdrawal
 from consent.purposes import needs_consent
 from privacy import audit, registry, tombstones
-from privacy.access import nobody_held
 from privacy.contracts import AssetContract, Category, LegalBasis, Purpose
 from privacy.erasure import erase_from
+from privacy.exports.document import nobody_held
 from privacy.presence import is_present
 from privacy.request_steps import describe
 from privacy.stores import handler_for

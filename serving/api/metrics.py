@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from serving.metrics import rendered
+from serving.request_metrics import rendered_requests
 
 __all__ = ["router"]
 
@@ -27,5 +28,8 @@ router = APIRouter(tags=["operations"])
     },
 )
 def get_metrics() -> Response:
-    """Counts and times of requests, rankings and events, summed over the workers; nothing about a person."""
-    return Response(rendered(), media_type=CONTENT_TYPE_LATEST)
+    """Counts and times of requests, rankings and events, summed over the workers, and the privacy requests that are due.
+
+    Nothing in it is about a person.
+    """
+    return Response(rendered() + rendered_requests(), media_type=CONTENT_TYPE_LATEST)

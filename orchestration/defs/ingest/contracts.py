@@ -62,6 +62,7 @@ def _of_people(
         columns={masked: ColumnTag.MASKED_TEXT} if masked else {},
         quasi_identifiers=quasi_identifiers,
         sensitive=sensitive,
+        provided=True,
     )
 
 
@@ -139,6 +140,7 @@ CONTRACTS: dict[str, AssetContract] = {
         subject="pseudonym",
         withhold=_AT_NEXT_INGEST,
         columns={"query": ColumnTag.MASKED_TEXT},
+        provided=True,
     ),
     "consents": AssetContract(
         key="consent/records",

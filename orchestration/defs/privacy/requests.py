@@ -9,6 +9,7 @@ import dagster as dg
 
 from privacy.database import Role, connect
 from privacy.requests import RequestStatus, process_open
+from serving.explanation import explain
 
 __all__ = ["privacy_requests", "privacy_requests_sensor"]
 
@@ -27,11 +28,11 @@ _REPEAT = timedelta(minutes=3)
 
 @dg.op(
     name="work_on_open_requests",
-    description="Export or erase for every open privacy request; a store that fails leaves its request incomplete.",
+    description="Export, erase, correct or withhold for every open privacy request; a store that fails leaves its request incomplete.",
 )
 def work_on_open_requests(context: dg.OpExecutionContext) -> None:
     """Work on all open requests; logs ids of requests and counts, nothing of whom they are about."""
-    requests = process_open()
+    requests = process_open(explain=explain)
     for request in requests:
         missing = f", {len(request.unfinished)} steps missing" if request.unfinished else ""
         context.log.info(
@@ -49,7 +50,7 @@ def work_on_open_requests(context: dg.OpExecutionContext) -> None:
 
 
 @dg.job(
-    description="Access and erasure over every store: what a person's privacy request asks for.",
+    description="What a person's privacy request asks for, over every store; exports that expired are deleted.",
     executor_def=dg.in_process_executor,
 )
 def privacy_requests() -> None:
@@ -72,9 +73,11 @@ def privacy_requests_sensor(
         return dg.SkipReason("A run is under way or queued.")
     now = datetime.now(UTC)
     due = [row for row in _open_requests() if _due(row, now)]
-    if not due:
-        return dg.SkipReason("No privacy request is due.")
-    return dg.RunRequest(run_key=_run_key(due, now))
+    if due:
+        return dg.RunRequest(run_key=_run_key(due, now))
+    if expired := _expired_export():
+        return dg.RunRequest(run_key=f"expired-{expired.isoformat()}")
+    return dg.SkipReason("No privacy request is due.")
 
 
 def _open_requests() -> list[tuple[Any, ...]]:
@@ -85,6 +88,15 @@ def _open_requests() -> list[tuple[Any, ...]]:
             "(detail ->> 'last_attempt')::timestamptz from requests.privacy_requests "
             "where status in ('received', 'in_progress', 'incomplete') order by request_id"
         ).fetchall()
+
+
+def _expired_export() -> datetime | None:
+    """When the first export expired that is still kept."""
+    with connect(Role.DAGSTER) as connection:
+        row = connection.execute(
+            "select min(expires) from requests.exports where expires <= now()"
+        ).fetchone()
+    return row[0] if row else None
 
 
 def _due(row: Sequence[Any], now: datetime) -> bool:

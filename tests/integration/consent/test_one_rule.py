@@ -27,6 +27,7 @@ from orchestration.spark import to_table
 from privacy.contracts import Purpose
 from privacy.database import Role, admin_url, connect
 from privacy.settings import PROJECT_ROOT
+from privacy.withholding import EVERYTHING
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -49,7 +50,9 @@ statements = st.tuples(
     st.sampled_from(SUBJECTS), purposes, st.sampled_from(Decision), st.integers(0, HOURS)
 )
 objected = st.tuples(
-    st.sampled_from(SUBJECTS), st.sampled_from(ASSETS), st.sampled_from(("object_to", "withdraw"))
+    st.sampled_from(SUBJECTS),
+    st.sampled_from((*ASSETS, EVERYTHING)),
+    st.sampled_from(("object_to", "withdraw")),
 )
 
 
@@ -85,9 +88,12 @@ class History:
         return bool(said) and not max(said)[1]
 
     def objects(self, subject: str, asset_key: str) -> bool:
-        """Whether the last thing said about the asset was an objection."""
-        said = [what for s, key, what in self.objections if (s, key) == (subject, asset_key)]
-        return bool(said) and said[-1] == "object_to"
+        """Whether the last thing said about the asset, or about every asset, was an objection."""
+        said = [
+            [what for s, key, what in self.objections if (s, key) == (subject, named)]
+            for named in (asset_key, EVERYTHING)
+        ]
+        return any(statements and statements[-1] == "object_to" for statements in said)
 
     def serves(
         self, subject: str | None, purpose: Purpose, hour: int | None, asset_key: str

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,7 @@ from privacy.contracts import (
     no_personal_data,
 )
 from privacy.database import Role, connect
+from privacy.exports.package import data_of
 from privacy.settings import PlatformSettings
 from privacy.vault import CUSTOMER_NUMBER, Vault
 from recommenders.artifacts import save_artifact
@@ -40,7 +42,9 @@ NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 SHOP_TABLES = ("customers", "orders", "order_lines", "returns", "quiz_answers", "feedback")
 
 
-def contract(key: str, store: Store, unlearn: Unlearn | None = None) -> AssetContract:
+def contract(
+    key: str, store: Store, unlearn: Unlearn | None = None, *, provided: bool = False
+) -> AssetContract:
     return AssetContract(
         key=key,
         owner="team:data-platform",
@@ -53,16 +57,17 @@ def contract(key: str, store: Store, unlearn: Unlearn | None = None) -> AssetCon
         subject="pseudonym",
         withhold=Withhold(at="materialisation", within=timedelta(hours=24)),
         unlearn=unlearn,
+        provided=provided,
     )
 
 
 MODEL = contract("models/lightfm", Artifacts(path="lightfm"), Unlearn.FOLD_OUT)
 CONTRACTS = (
     *(
-        contract(f"shop/{table}", PostgresStore(schema_name="shop", table=table))
+        contract(f"shop/{table}", PostgresStore(schema_name="shop", table=table), provided=True)
         for table in SHOP_TABLES
     ),
-    contract("lake/interactions", DeltaStore(path="interactions")),
+    contract("lake/interactions", DeltaStore(path="interactions"), provided=True),
     contract(
         "staging/stg_orders",
         PostgresStore(schema_name="staging", table="stg_orders", is_view=True),
@@ -196,7 +201,12 @@ def _fill_redis(people: People, client: "redis.Redis") -> None:
 def _fill_feast(people: People) -> None:
     feature_store.cache_clear()
     apply_definitions()
-    frame = pd.DataFrame(
+    feature_store().write_to_online_store("subject_profile", profiles(people))
+
+
+def profiles(people: People) -> pd.DataFrame:
+    """A profile of each of the two, made at `NOW`."""
+    return pd.DataFrame(
         [
             {
                 "pseudonym": name,
@@ -219,7 +229,6 @@ def _fill_feast(people: People) -> None:
             for name in people.both
         ]
     )
-    feature_store().write_to_online_store("subject_profile", frame)
 
 
 def _fill_model(people: People) -> None:
@@ -233,6 +242,6 @@ def _fill_model(people: People) -> None:
     save_artifact(MODEL, write, subject_arrays={"subjects.parquet": ["subject_vectors.npy"]})
 
 
-def document_of(export: bytes) -> dict[str, list[dict[str, object]]]:
-    """Asset key to rows of an export."""
-    return {asset["asset"]: asset["rows"] for asset in json.loads(export)["assets"]}
+def document_of(export: bytes) -> dict[str, Any]:
+    """The document in an export's ZIP."""
+    return cast(dict[str, Any], json.loads(data_of(export)))

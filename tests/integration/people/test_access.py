@@ -1,6 +1,7 @@
 """An access export lists what every asset holds, of one person alone, and nobody can read it at rest."""
 
-import json
+import io
+import zipfile
 
 import pytest
 
@@ -8,18 +9,23 @@ from privacy import registry, requests
 from privacy.database import Role, connect
 from privacy.requests import ExportUnavailableError, RequestKind, RequestStatus
 from privacy.settings import PlatformSettings
-
-
-def assets_of(export: bytes) -> dict[str, dict]:
-    return {asset["asset"]: asset for asset in json.loads(export)["assets"]}
+from tests.integration.people.conftest import document_of
 
 
 def exported(pseudonym: str) -> tuple[dict[str, dict], str]:
     request, _ = requests.submit(RequestKind.ACCESS, pseudonym, "test")
     done = requests.process(request.request_id)
     assert done.status is RequestStatus.COMPLETED, done.unfinished
-    document, _ = requests.export_of(request.request_id)
-    return assets_of(document), document.decode()
+    archive, _ = requests.export_of(request.request_id)
+    document = document_of(archive)
+    assets = {asset["asset"]: asset for asset in document["assets"]}
+    return assets, everything_in(archive)
+
+
+def everything_in(archive: bytes) -> str:
+    """The text of every file of an export."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        return "".join(opened.read(name).decode() for name in opened.namelist())
 
 
 def test_the_export_lists_every_asset_with_what_it_holds_in_clear(people) -> None:

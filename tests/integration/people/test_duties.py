@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from privacy import access, duties, registry, requests
+from privacy import duties, registry, requests
 from privacy.certificates import get as certificate_of
 from privacy.contracts import Duty
 from privacy.database import Role, connect
+from privacy.exports.document import asset_entry
 from privacy.requests import RequestKind, RequestStatus
 from privacy.verification import verify
 from tests.integration.people.conftest import CONTRACTS, NOW, document_of
@@ -79,7 +80,7 @@ def test_the_certificate_and_the_export_name_the_duty(people, under_duty: None) 
     document, _ = requests.export_of(asked.request_id)
     assert document_of(document)["shop/orders"][0]["order_id"] == "o0"
     contract = registry.load().get("shop/orders")
-    assert access.describe_contract(contract)["kept_by_law"]["reference"] == "§ 147 AO"
+    assert asset_entry(contract)["kept_by_law"]["reference"] == "§ 147 AO"
 
     done = erase(people.leaver)
     text = certificate_of(done.request_id).decode()

@@ -1,8 +1,9 @@
 """The routes of assets and privacy requests: for every asset, for anybody, without telling who is a customer."""
 
 import asyncio
-import json
+import io
 import secrets
+import zipfile
 from datetime import timedelta
 from typing import Any
 
@@ -18,13 +19,14 @@ from orchestration.defs.consent.masks import CONTRACT as MASKS
 from orchestration.defs.ingest.contracts import CONTRACTS as INGEST
 from privacy import registry, requests
 from privacy.database import Role, connect
+from privacy.rectification import Corrections
 from privacy.requests import RequestKind, RequestStatus
 from privacy.stores import handler_for
 from privacy.subject_reference import issue
 from serving.api import assets, privacy_requests
 from serving.auth import Scope, api_keys
 from serving.problems import add_problem_handlers
-from tests.integration.people.conftest import CONTRACTS
+from tests.integration.people.conftest import CONTRACTS, document_of
 
 LEDGER = INGEST["consents"]
 
@@ -182,14 +184,22 @@ def test_nothing_is_written_about_who_is_no_subject(
                     k: v for k, v in stayers.items() if k != "held"
                 }
                 assert theirs["held"] > 0
-    made = [requests.submit(kind, name, "test")[0].request_id for kind in RequestKind]
+    correct = {RequestKind.RECTIFICATION: Corrections(country="FR")}
+    made = {
+        kind: requests.submit(kind, name, "test", corrections=correct.get(kind))[0].request_id
+        for kind in RequestKind
+    }
     assert holding(name, redis_client) == []
-    requests.process(made[0])
-    document, _ = requests.export_of(made[0])
-    held_in = {a["asset"] for a in json.loads(document)["assets"] if a["held"]}
+    requests.process(made[RequestKind.ACCESS])
+    archive, _ = requests.export_of(made[RequestKind.ACCESS])
+    held_in = {a["asset"] for a in document_of(archive)["assets"] if a["held"]}
     assert held_in == {"platform/privacy_requests"}
     assert holding(name, redis_client) == []
-    assert requests.process(made[1]).status is RequestStatus.COMPLETED
+    assert requests.process(made[RequestKind.ERASURE]).status is RequestStatus.COMPLETED
+    assert {requests.get(request_id).status for request_id in made.values()} <= {
+        RequestStatus.COMPLETED,
+        RequestStatus.CANCELLED,
+    }
     with connect(Role.PRIVACY) as connection:
         assert connection.execute("select count(*) from requests.exports").fetchone() == (0,)
 
@@ -208,7 +218,12 @@ def holding(pseudonym: str, client: "redis.Redis") -> list[str]:
     """Tables with a pseudonym column and Redis keys that hold `pseudonym`."""
     found = [str(key) for key in client.keys(f"*{pseudonym}*")]
     with connect(Role.PRIVACY) as connection:
-        for table in ("consent.objections", "consent.records", "requests.exports"):
+        for table in (
+            "consent.objections",
+            "consent.records",
+            "requests.exports",
+            "requests.rectifications",
+        ):
             query = sql.SQL("select count(*) from {} where pseudonym = %s").format(
                 sql.Identifier(*table.split("."))
             )
@@ -233,8 +248,13 @@ def test_a_request_is_made_followed_and_fetched(client: Client, people) -> None:
     assert {step["asset"] for step in report["steps"]} >= {"shop/orders", "platform/vault"}
     export = client.get(f"{location}/export")
     assert export.headers["cache-control"] == "no-store"
-    assert "quilla.zephyrine@example.org" in export.text
-    assert people.leaver not in client.get(location).text + export.text
+    assert export.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(export.content)) as archive:
+        assert set(archive.namelist()) == {"data.json", "schema.json", "index.html"}
+    as_json = client.get(f"{location}/export", headers={"Accept": "application/json"})
+    assert as_json.json() == document_of(export.content)
+    assert "quilla.zephyrine@example.org" in as_json.text
+    assert people.leaver not in client.get(location).text + as_json.text
 
 
 def test_nobody_learns_from_an_answer_who_is_a_customer(client: Client, people) -> None:
@@ -299,9 +319,12 @@ def test_unknown_assets_and_requests_are_not_found(client: Client, people) -> No
 def test_the_storefronts_key_opens_none_of_these_routes(client: Client) -> None:
     storefront = {"Authorization": f"Bearer {api_keys()[Scope.STOREFRONT]}"}
     assert client.get("/v1/assets", headers=storefront).status_code == 403
-    answer = client.post(
-        "/v1/privacy-requests",
-        json={"kind": "access", "subject_ref": "x"},
-        headers=storefront,
-    )
+    assert client.get("/v1/privacy-requests", headers=storefront).status_code == 403
+    decision = {"action": "resume"}
+    one = "/v1/privacy-requests/00000000-0000-4000-8000-000000000000"
+    answer = client.request("PATCH", one, json=decision, headers=storefront)
     assert answer.status_code == 403
+    # With the storefront's key a person asks, who needs a token of the shop.
+    answer = client.post("/v1/privacy-requests", json={"kind": "access"}, headers=storefront)
+    assert answer.status_code == 401
+    assert answer.json()["type"] == "/problems/requester-not-recognised"

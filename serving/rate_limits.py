@@ -1,0 +1,53 @@
+"""How often privacy requests may come from one requester and from one address, counted in Redis.
+
+The keys are keyed hashes, gone after the window: `sv:rate:{who}:…`.
+"""
+
+import base64
+from datetime import timedelta
+
+from fastapi import Request
+
+from privacy.fingerprints import keyed_hash
+from privacy.stores.redis import redis_client
+from serving.problems import Problem, ProblemKind
+from serving.settings import serving_settings
+
+__all__ = ["TOO_MANY_REQUESTS", "client_address", "count_address", "count_requester"]
+
+TOO_MANY_REQUESTS = ProblemKind(
+    "too-many-requests",
+    429,
+    "Too many privacy requests",
+    "Wait for the seconds in 'Retry-After', then ask again.",
+)
+
+
+def client_address(request: Request) -> str:
+    """The client's address: the connection's, or what a trusted proxy says it is (the setting names its header)."""
+    header = serving_settings().serving_client_address_header
+    forwarded = request.headers.get(header, "").rpartition(",")[2].strip() if header else ""
+    return forwarded or (request.client.host if request.client else "unknown")
+
+
+def count_address(request: Request) -> None:
+    """Count one request of the client's address; raises Problem where there were too many."""
+    _count("address", client_address(request), serving_settings().privacy_requests_per_address)
+
+
+def count_requester(name: str) -> None:
+    """Count one request of a requester; raises Problem where there were too many."""
+    _count("requester", name, serving_settings().privacy_requests_per_requester)
+
+
+def _count(who: str, name: str, limit: int) -> None:
+    window: timedelta = serving_settings().privacy_requests_window
+    token = base64.urlsafe_b64encode(keyed_hash(f"rate of {who}", name)[:15]).decode()
+    key = f"sv:rate:{who}:{token}"
+    with redis_client() as client, client.pipeline(transaction=True) as pipeline:
+        pipeline.set(key, 0, ex=window, nx=True)
+        pipeline.incr(key)
+        pipeline.ttl(key)
+        _, count, left = pipeline.execute()
+    if count > limit:
+        raise Problem(TOO_MANY_REQUESTS, headers={"Retry-After": str(max(left, 1))})
