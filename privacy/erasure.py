@@ -94,7 +94,7 @@ def _rank(contract: AssetContract) -> tuple[int, int, str]:
 
 def _bury(pseudonyms: Sequence[str]) -> Mapping[str, int]:
     """Tombstones for the subjects and, while the vault still knows them, for their identifiers."""
-    tombstones.record(pseudonyms, Vault().lookups_of(pseudonyms), datetime.now(UTC))
+    tombstones.record(pseudonyms, Vault().identifiers_of(pseudonyms), datetime.now(UTC))
     return dict.fromkeys(pseudonyms, 1)
 
 

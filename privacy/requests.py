@@ -18,11 +18,13 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
+
 from privacy import access, audit, registry, request_steps
 from privacy.database import Role, connect
 from privacy.erasure import erase_everywhere, erase_online
 from privacy.fingerprints import SealError, fingerprint, fingerprints, seal, unseal
-from privacy.keys import KeyProviderError
+from privacy.keys import KeyProvider, KeyProviderError
 from privacy.request_steps import Step, Subject
 from privacy.stores.scrub import scrub_postgres
 from privacy.vault import VaultError
@@ -39,6 +41,7 @@ __all__ = [
     "listed",
     "process",
     "process_open",
+    "renew_seals",
     "submit",
 ]
 
@@ -182,6 +185,24 @@ def export_of(request_id: UUID) -> tuple[bytes, datetime]:
     if found is None:
         raise ExportUnavailableError("The export has expired: make another access request.")
     return found
+
+
+def renew_seals(connection: psycopg.Connection[Any], keys: KeyProvider, limit: int) -> int:
+    """Seal the subjects of open requests anew that are sealed under an older key; returns how many."""
+    rows = connection.execute(
+        "select request_id, detail ->> 'subject' from requests.privacy_requests where detail ? 'subject' "
+        "and split_part(detail ->> 'subject', '.', 1)::int <> %s limit %s for update skip locked",
+        [keys.current("wrapping").version, limit],
+    ).fetchall()
+    for request_id, sealed in rows:
+        bound = _bound(request_id)
+        renewed = seal(bound, unseal(bound, sealed, keys), keys)
+        connection.execute(
+            "update requests.privacy_requests set detail = jsonb_set(detail, '{subject}', to_jsonb(%s::text)) "
+            "where request_id = %s",
+            [renewed, request_id],
+        )
+    return len(rows)
 
 
 def process(request_id: UUID) -> PrivacyRequest:

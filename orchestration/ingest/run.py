@@ -58,6 +58,7 @@ def ingest(table_name: str, source: Source, *, assume_consent: bool = False) -> 
         with tombstones.writing():
             done = pseudonymiser.apply(batch.rows, table, source.name)
             summary.tombstoned += done.tombstoned
+            summary.contested += done.contested
             summary.written += _write_allowed(done.rows, summary, write)
     if table_name == "interactions":
         _drain_stream(summary)

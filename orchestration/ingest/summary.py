@@ -25,6 +25,7 @@ class IngestSummary:
     quarantined: rows refused by the checks, listed in ``shop.quarantine``.
     tombstoned: rows dropped because their subject is erased.
     withheld: rows left out because their subject objected to the asset.
+    contested: e-mail addresses and phone numbers that lead to nobody from now on, because two subjects have them.
     streamed: rows written that came through the event stream.
     total: rows in the table afterwards.
     """
@@ -37,6 +38,7 @@ class IngestSummary:
     quarantined: int = 0
     tombstoned: int = 0
     withheld: int = 0
+    contested: int = 0
     streamed: int = 0
     total: int = 0
     run_id: UUID = field(default_factory=uuid4)

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from privacy.keys import FileKeyProvider, KeyFileRefusedError, KeyProviderError, UnknownKeyError
+from privacy.key_providers.file import FileKeyProvider
+from privacy.keys import KeyFileRefusedError, KeyProviderError, UnknownKeyError
 from privacy.settings import Environment
 
 
