@@ -30,7 +30,7 @@ from orchestration.warehouse_project import WarehouseProjectError
 from privacy.contracts import ContractError
 from privacy.controller import ControllerError
 from privacy.database import DatabaseUnavailableError
-from privacy.keys import FileKeyProvider, KeyProviderError
+from privacy.keys import KeyProviderError
 from privacy.restore import RestoredError
 from privacy.settings import PROJECT_ROOT, Environment, platform_settings
 from privacy.tombstone_journal import JournalError
@@ -232,19 +232,6 @@ def reset(
     for folder in folders:
         with stage(f"remove {folder}"):
             shutil.rmtree(folder)
-
-
-@app.command("make-keys", epilog=_epilog("make-keys"))
-def make_keys() -> None:
-    """Make the key file of this environment, where there is none; production needs this once.
-
-    Keep a copy of the file where no backup of the data lies: without it, the data cannot be read.
-    """
-    provider = FileKeyProvider()
-    provider.make()
-    console.print(
-        f"Keys for {platform_settings().environment.value} are in {provider.path}, which you alone may read."
-    )
 
 
 @app.command(epilog=_epilog("materialize marts/fct_orders"))

@@ -118,7 +118,7 @@ def _bury(subjects: Sequence[Subject]) -> Callable[[Sequence[str]], Mapping[str,
             before = at is not None and at < received[ids[name]]
             by_time.setdefault(at if at is not None and before else now, []).append(name)
         for at, names in by_time.items():
-            tombstones.record(names, Vault().lookups_of(names), at)
+            tombstones.record(names, Vault().identifiers_of(names), at)
         return dict.fromkeys(pseudonyms, 1)
 
     return action

@@ -5,10 +5,9 @@ replaced by the pseudonym, encrypted in the vault, masked, hashed under a key, o
 are dropped. Hold `privacy.tombstones.writing` from before the call until the rows are written.
 """
 
-import hashlib
-import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 import pyarrow as pa
@@ -16,9 +15,11 @@ import pyarrow.compute as pc
 
 from privacy import tombstones
 from privacy.coarsening import age_bands, ages_at, born_at_latest, height_bands
-from privacy.keys import Key, KeyProvider, key_provider
+from privacy.identifiers import CUSTOMER_NUMBER, EMAIL, PHONE, canonical, or_none
+from privacy.keyed_hashes import cmac_hex, cmac_hex_of
+from privacy.keys import KeyProvider, key_provider
 from privacy.pii import FreeTextMasker, shared_masker
-from privacy.vault import CUSTOMER_NUMBER, Vault
+from privacy.vault import Vault
 
 __all__ = [
     "PseudonymisedBatch",
@@ -29,7 +30,8 @@ __all__ = [
     "source_keys",
 ]
 
-_HASH_DIGITS = 32  # 128 bits: no collision to be expected among 10^12 rows
+_REMEMBERED = 1_000_000  # subjects; some 200 MB
+_LINKED = {"email": EMAIL, "phone": PHONE}
 _TEXT_FIELDS = ("name", "email", "phone", "city", "birth_date")
 
 
@@ -66,6 +68,7 @@ class PseudonymisedBatch:
     rows: without raw identifiers; in the order of the batch.
     tombstoned: rows dropped because their subject is erased.
     identifiers_changed: direct identifiers that the vault took up or changed.
+    contested: e-mail addresses and phone numbers that became contested, because another subject has them too.
     born: of each row its subject's date of birth (the latest possible where only an age is known; null: unknown), to be
         looked at and not stored; None where the table says nothing of ages.
     """
@@ -73,6 +76,7 @@ class PseudonymisedBatch:
     rows: pa.Table
     tombstoned: int
     identifiers_changed: int
+    contested: int = 0
     born: pa.Array | None = field(default=None, repr=False)
 
 
@@ -82,33 +86,46 @@ def pseudonymise(batch: pa.RecordBatch, table: RowsOf, source: str) -> Pseudonym
 
 
 def session_hash(session_id: str, keys: KeyProvider | None = None) -> str:
-    """The keyed hash that stands for a session id (32 hexadecimal digits)."""
-    return _digest((keys or key_provider()).current("session"), session_id)
+    """The keyed hash (AES-CMAC) that stands for a session id (32 hexadecimal digits)."""
+    return cmac_hex_of((keys or key_provider()).current("session").material, session_id)
 
 
 def source_keys(
-    source: str, table: str, keys: Sequence[Sequence[str]], provider: KeyProvider | None = None
-) -> list[str]:
-    """The keyed hash that names each row of a source's table for good, from its key columns.
+    source: str, table: str, keys: Sequence[pa.Array], provider: KeyProvider | None = None
+) -> pa.Array:
+    """The keyed hash (AES-CMAC, 32 hexadecimal digits) that names each row of a source's table for good.
 
-    It is made with a key of its own, which never rotates: a changed source key would ingest every row again.
+    `keys` are the key columns, as strings. It is made with a key of its own, which never rotates: a changed source key would
+    ingest every row again. Raises ValueError where a part of a key is null.
     """
-    key = (provider or key_provider()).current("source")
-    return [_digest(key, "\0".join((source, table, *parts))) for parts in keys]
+    named = pc.binary_join_element_wise(source, table, *keys, "\0")
+    if named.null_count:
+        raise ValueError(f"{named.null_count} rows of '{table}' lack a part of their key.")
+    return cmac_hex((provider or key_provider()).current("source").material, named)
 
 
 class Pseudonymiser:
-    """Pseudonymises batches with one vault, one key provider and one masker."""
+    """Pseudonymises batches with one vault, one key provider and one masker.
+
+    It remembers the subjects of earlier batches (at most a million) until a tombstone is recorded, so that a file asks the
+    vault once for each of them.
+    """
 
     def __init__(
         self,
         vault: Vault | None = None,
         keys: KeyProvider | None = None,
         masker: FreeTextMasker | None = None,
+        subject_kind: str = CUSTOMER_NUMBER,
     ) -> None:
         self._keys = keys or key_provider()
         self._vault = vault or Vault(self._keys)
         self._masker = masker or shared_masker()
+        self._kind = subject_kind
+        self._state = -1
+        self._erased: dict[str, datetime | None] = {}
+        self._found: dict[str, str | None] = {}
+        self._gone: set[str] = set()
 
     def apply(self, batch: pa.RecordBatch, table: RowsOf, source: str) -> PseudonymisedBatch:
         """The rows of `batch` (the table's schema, raw identifiers) that may be stored, pseudonymised."""
@@ -116,38 +133,67 @@ class Pseudonymiser:
         subject = _column(table, "subject_id")
         if subject is None:
             return PseudonymisedBatch(self._stored(raw, table, source, None), 0, 0)
+        self._forget_if_changed()
         alive = self._not_erased(raw, table, subject)
         pseudonyms = self._pseudonyms(alive[subject])
-        returning = pc.invert(_in(pseudonyms, self._tombstoned(pseudonyms)))
-        alive, pseudonyms = alive.filter(returning), pseudonyms.filter(returning)
+        if self._gone:
+            returning = pc.invert(_in(pseudonyms, sorted(self._gone)))
+            alive, pseudonyms = alive.filter(returning), pseudonyms.filter(returning)
         changed = self._keep_direct(alive, table, pseudonyms)
+        contested = self._link(alive, table, pseudonyms)
         rows = self._stored(alive, table, source, pseudonyms)
         return PseudonymisedBatch(
-            rows, raw.num_rows - rows.num_rows, changed, self._born(alive, table)
+            rows, raw.num_rows - rows.num_rows, changed, contested, self._born(alive, table)
         )
+
+    def _forget_if_changed(self) -> None:
+        state = tombstones.state()
+        if state != self._state or len(self._found) > _REMEMBERED:
+            self._state = state
+            self._erased, self._found, self._gone = {}, {}, set()
 
     def _not_erased(self, raw: pa.Table, table: RowsOf, subject: str) -> pa.Table:
         """Rows of subjects never erased, or newer than their erasure."""
-        distinct = [text for text in pc.unique(raw[subject]).to_pylist() if text]
-        times = tombstones.erased_at(self._vault.lookups(CUSTOMER_NUMBER, distinct), self._keys)
-        erased = {text: at for text, at in zip(distinct, times, strict=True) if at is not None}
-        if not erased:
+        encoded = raw[subject].combine_chunks().dictionary_encode()
+        texts = encoded.dictionary.to_pylist()
+        new = [text for text in texts if text not in self._erased]
+        self._erased |= zip(new, self._ends(self._kind, new), strict=True)
+        ends = [self._erased[text] for text in texts]
+        if not any(ends):
             return raw
-        ends = pa.array(
-            [erased.get(text) for text in raw[subject].to_pylist()], raw[table.time].type
-        )
-        return raw.filter(pc.fill_null(pc.greater(raw[table.time], ends), fill_value=True))
+        end = pa.array(ends, raw[table.time].type).take(encoded.indices)
+        return raw.filter(pc.fill_null(pc.greater(raw[table.time], end), fill_value=True))
+
+    def _ends(self, kind: str, identifiers: Sequence[str | None]) -> list[datetime | None]:
+        """When each identifier was last erased; None for one that never was, or is none."""
+        if not tombstones.any_identifiers():
+            return [None] * len(identifiers)
+        names = [or_none(kind, text) for text in identifiers]
+        distinct = list(dict.fromkeys(name for name in names if name))
+        times = tombstones.erased_at([canonical(kind, name) for name in distinct], self._keys)
+        ends = dict(zip(distinct, times, strict=True))
+        return [ends[name] if name else None for name in names]
 
     def _pseudonyms(self, subjects: pa.ChunkedArray) -> pa.Array:
         encoded = subjects.combine_chunks().dictionary_encode()
-        resolved = self._vault.resolve(CUSTOMER_NUMBER, encoded.dictionary, create=True)
-        return pa.array(resolved, pa.string()).take(encoded.indices)
+        texts = encoded.dictionary.to_pylist()
+        new = [text for text in texts if text not in self._found]
+        if new:
+            # Only a blank one is no customer number, and the vault leads it to nobody.
+            valid = (
+                new
+                if self._kind == CUSTOMER_NUMBER
+                else [text if or_none(self._kind, text) else None for text in new]
+            )
+            resolved = self._vault.resolve(self._kind, valid, create=True)
+            self._found |= zip(new, resolved, strict=True)
+            self._gone.update(self._tombstoned([text for text in resolved if text]))
+        return pa.array([self._found[text] for text in texts], pa.string()).take(encoded.indices)
 
-    def _tombstoned(self, pseudonyms: pa.Array) -> list[str]:
+    def _tombstoned(self, pseudonyms: Sequence[str]) -> list[str]:
         """Those whose erasure is under way: the vault still knows them, and nothing of them is stored."""
-        distinct = [text for text in pc.unique(pseudonyms).to_pylist() if text]
-        erased = tombstones.is_erased(distinct, self._keys)
-        return [text for text, gone in zip(distinct, erased, strict=True) if gone]
+        erased = tombstones.is_erased(pseudonyms, self._keys)
+        return [text for text, gone in zip(pseudonyms, erased, strict=True) if gone]
 
     def _keep_direct(self, raw: pa.Table, table: RowsOf, pseudonyms: pa.Array) -> int:
         """Encrypt names, e-mail addresses and dates of birth in the vault; returns how many changed."""
@@ -160,6 +206,23 @@ class Pseudonymiser:
         times = raw[table.time].to_pylist()
         return self._vault.store_direct(pseudonyms.to_pylist(), fields, times)
 
+    def _link(self, raw: pa.Table, table: RowsOf, pseudonyms: pa.Array) -> int:
+        """Let e-mail addresses and phone numbers lead to their subjects, but those erased since; returns the contested."""
+        contested = 0
+        for column, kind in _LINKED.items():
+            if column not in _columns(table, "direct"):
+                continue
+            offered = raw.select([column, table.time]).append_column("pseudonym", pseudonyms)
+            offered = offered.filter(pc.and_(pc.is_valid(pseudonyms), pc.is_valid(raw[column])))
+            texts, times = offered[column].to_pylist(), offered[table.time].to_pylist()
+            kept = [
+                text if end is None or at > end else None
+                for text, at, end in zip(texts, times, self._ends(kind, texts), strict=True)
+            ]
+            linked = self._vault.link_many(kind, offered["pseudonym"].to_pylist(), kept)
+            contested += linked.contested
+        return contested
+
     def _stored(
         self, raw: pa.Table, table: RowsOf, source: str, pseudonyms: pa.Array | None
     ) -> pa.Table:
@@ -170,15 +233,24 @@ class Pseudonymiser:
         columns |= self._bands(raw, table)
         for name in _columns(table, "session_id"):
             columns["session"] = self._sessions(raw[name])
-        texts = _columns(table, "free_text")
-        if texts:
-            authors = self._authors(raw, table, pseudonyms, texts)
-            for name in texts:
-                masked = self._masker.mask(raw[name].to_pylist(), authors)
-                columns["text_masked" if name == "text" else name] = pa.array(masked, pa.string())
+        columns |= self._texts(raw, table, pseudonyms)
         columns["source"] = pa.array([source] * raw.num_rows, pa.string())
-        columns["source_key"] = pa.array(self._source_keys(raw, table, source), pa.string())
+        keys = [raw[name].cast(pa.string()) for name in table.key]
+        columns["source_key"] = source_keys(source, table.name, keys, self._keys)
         return pa.table(columns)
+
+    def _texts(
+        self, raw: pa.Table, table: RowsOf, pseudonyms: pa.Array | None
+    ) -> dict[str, pa.Array | pa.ChunkedArray]:
+        """Free text without personal data; a column without any text is as it was."""
+        names = _columns(table, "free_text")
+        masked = {name: raw[name] for name in names}
+        written = [name for name in names if raw[name].null_count < raw.num_rows]
+        authors = self._authors(raw, table, pseudonyms, written) if written else []
+        for name in written:
+            texts = self._masker.mask(raw[name].to_pylist(), authors)
+            masked[name] = pa.array(texts, pa.string())
+        return {"text_masked" if name == "text" else name: masked[name] for name in names}
 
     def _bands(self, raw: pa.Table, table: RowsOf) -> dict[str, pa.Array]:
         bands: dict[str, pa.Array] = {}
@@ -206,10 +278,10 @@ class Pseudonymiser:
         return pc.coalesce(*days) if days else None
 
     def _sessions(self, ids: pa.ChunkedArray) -> pa.Array:
-        key = self._keys.current("session")
         encoded = ids.combine_chunks().dictionary_encode()
-        hashed = [_digest(key, text) if text else None for text in encoded.dictionary.to_pylist()]
-        return pa.array(hashed, pa.string()).take(encoded.indices)
+        hashed = cmac_hex(self._keys.current("session").material, encoded.dictionary)
+        blank = pc.equal(encoded.dictionary, "")
+        return pc.if_else(blank, pa.scalar(None, pa.string()), hashed).take(encoded.indices)
 
     def _authors(
         self, raw: pa.Table, table: RowsOf, pseudonyms: pa.Array | None, texts: Sequence[str]
@@ -230,10 +302,6 @@ class Pseudonymiser:
                 }
         return [known.get(pseudonym) if pseudonym else None for pseudonym in ids]
 
-    def _source_keys(self, raw: pa.Table, table: RowsOf, source: str) -> list[str]:
-        parts = [raw[name].cast(pa.string()).to_pylist() for name in table.key]
-        return source_keys(source, table.name, list(zip(*parts, strict=True)), self._keys)
-
 
 def _columns(table: RowsOf, handling: str) -> list[str]:
     return [name for name, (_, how, _) in table.columns.items() if how == handling]
@@ -245,7 +313,3 @@ def _column(table: RowsOf, handling: str) -> str | None:
 
 def _in(values: pa.Array, wanted: Sequence[str]) -> pa.Array:
     return pc.is_in(values, value_set=pa.array(wanted, pa.string()))
-
-
-def _digest(key: Key, text: str) -> str:
-    return hmac.digest(key.material, text.encode(), hashlib.sha256).hex()[:_HASH_DIGITS]

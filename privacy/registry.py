@@ -201,8 +201,14 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
     _impersonal(
         "tombstones",
         "Marks that keep erased subjects from coming back.",
-        "Keyed hashes of random pseudonyms and of keyed hashes, which lead to nobody, not even with the vault's keys.",
+        "Keyed hashes of random pseudonyms and of identifiers, under a key of their own: without it they lead to nobody.",
         _table("requests", "tombstones"),
+    ),
+    _impersonal(
+        "key_versions",
+        "Versions of the vault's keys: since when they are used, and when they were destroyed.",
+        "Numbers and times of keys, never a key.",
+        _table("vault", "key_versions"),
     ),
     _impersonal(
         "request_steps",

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
+
 from privacy import access, audit, certificates, idempotency, registry, request_steps
 from privacy.access import Explainer
 from privacy.certificates import CertificateError
@@ -26,7 +28,7 @@ from privacy.fingerprints import (
     seal,
     unseal,
 )
-from privacy.keys import KeyProviderError
+from privacy.keys import KeyProvider, KeyProviderError
 from privacy.privacy_request import (
     COLUMNS,
     TO_DO,
@@ -62,6 +64,7 @@ __all__ = [
     "listed",
     "process",
     "process_open",
+    "renew_seals",
     "submit",
     "submit_erasures",
 ]
@@ -71,6 +74,8 @@ _NEW = "request_id, kind, fingerprint, content, status, expected_completion_time
 # What keeps a single request from being worked on: its seal, a key that is gone, its subject's data key.
 _UNREADABLE = (SealError, KeyProviderError, VaultError)
 _OWN_STORE, _CERTIFICATES = "platform/privacy_requests", "platform/certificates"
+# What a request keeps sealed until it is closed; all of it is sealed at one time.
+_SEALED = ("subject", "corrections")
 # Art. 12(3): within one month of receipt.
 _TIME_LIMIT = "now() + interval '1 month'"
 
@@ -232,6 +237,27 @@ def export_of(request_id: UUID) -> tuple[bytes, datetime]:
     if found is None:
         raise ExportUnavailableError("The export has expired: make another request.")
     return found
+
+
+def renew_seals(connection: psycopg.Connection[Any], keys: KeyProvider, limit: int) -> int:
+    """Seal the subjects and corrections of open requests anew that are sealed under an older key; returns how many."""
+    rows = connection.execute(
+        "select request_id, detail from requests.privacy_requests where detail ? 'subject' "
+        "and split_part(detail ->> 'subject', '.', 1)::int <> %s limit %s for update skip locked",
+        [keys.current("wrapping").version, limit],
+    ).fetchall()
+    for request_id, detail in rows:
+        name = bound(request_id)
+        renewed = {
+            part: seal(name, unseal(name, detail[part], keys), keys)
+            for part in _SEALED
+            if part in detail
+        }
+        connection.execute(
+            "update requests.privacy_requests set detail = detail || %s::jsonb where request_id = %s",
+            [json.dumps(renewed), request_id],
+        )
+    return len(rows)
 
 
 def process(request_id: UUID, explain: Explainer | None = None) -> PrivacyRequest:

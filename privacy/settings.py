@@ -20,6 +20,14 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
+class KeyProviderKind(StrEnum):
+    """Where the platform's keys come from (`privacy.key_providers`)."""
+
+    FILE = "file"
+    AWS_KMS = "aws_kms"
+    VAULT_TRANSIT = "vault_transit"
+
+
 class PlatformSettings(BaseSettings):
     """Settings that every package shares: environment, state folder and servers."""
 
@@ -82,6 +90,30 @@ class PlatformSettings(BaseSettings):
         gt=timedelta(0),
         le=timedelta(minutes=10),
         description="Longest time between issue and expiry of a requester's token",
+    )
+    key_provider: KeyProviderKind = Field(
+        KeyProviderKind.FILE, description="What protects the keys: file, aws_kms or vault_transit"
+    )
+    aws_kms_key_id: str | None = Field(
+        None, description="Id, ARN or alias of the symmetric KMS key (aws_kms)"
+    )
+    aws_kms_endpoint_url: str | None = Field(
+        None, description="URL of KMS, where it is not AWS's own (aws_kms)"
+    )
+    vault_address: str | None = Field(
+        None, description="URL of HashiCorp Vault (vault_transit); https in production"
+    )
+    vault_token: SecretStr | None = Field(None, description="Vault's token (vault_transit)")
+    vault_transit_mount: str = Field(
+        "transit", description="Where Vault's transit engine is mounted (vault_transit)"
+    )
+    vault_transit_key: str = Field(
+        "selvedge", description="Name of the transit key, made with derived=true (vault_transit)"
+    )
+    phone_region: str = Field(
+        "DE",
+        pattern="^[A-Z]{2}$",
+        description="Country (ISO 3166) as whose a phone number without a country code is read",
     )
 
     @field_validator("home", "shop_home")

@@ -1,23 +1,36 @@
 """Tombstones: what keeps an erased subject from coming back through a replay, a backfill or a restored backup.
 
-A tombstone is an HMAC under the tombstone key of the erased pseudonym, or of the keyed hash by which the vault found the
-subject, with the time of the erasure: it says nothing to who lacks the keys. A row of an erased identifier that is not newer
+A tombstone is an HMAC under the tombstone key of the erased pseudonym, or of an identifier that led to it, with the time of the
+erasure: it says nothing to who lacks that key. It is not made from the vault's lookup, whose key rotates: of an erased identifier
+nothing is left that could be hashed again. A row of an erased identifier that is not newer
 than the erasure is dropped; a person who comes back later is a new subject, with a new pseudonym.
 """
 
-import hashlib
-import hmac
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
+
+import psycopg
 
 from privacy import tombstone_journal
 from privacy.database import Role, connect
+from privacy.keyed_hashes import hmac_sha256
 from privacy.keys import Key, KeyProvider, key_provider
 from privacy.tombstone_journal import Tombstone
 
-__all__ = ["erased_at", "is_erased", "record", "subjects_erased_at", "take_up", "tokens", "writing"]
+__all__ = [
+    "any_identifiers",
+    "erased_at",
+    "hold_off_writers",
+    "is_erased",
+    "record",
+    "state",
+    "subjects_erased_at",
+    "take_up",
+    "tokens",
+    "writing",
+]
 
 Kind = Literal["pseudonym", "identifier"]
 _WRITING = 0x53564C54  # advisory lock: shared by writers of subjects' rows, exclusive while tombstones are recorded
@@ -29,9 +42,8 @@ _KEEP = (
 
 
 def tokens(keys: KeyProvider, kind: Kind, values: Sequence[str | bytes]) -> list[bytes]:
-    """The token of each pseudonym, or of each keyed hash of an identifier, under the current tombstone key."""
-    key = keys.current("tombstone")
-    return [_token(key, kind, value) for value in values]
+    """The token of each pseudonym, or of each identifier in canonical bytes, under the current tombstone key."""
+    return _tokens(keys.current("tombstone"), kind, values)
 
 
 def record(
@@ -40,7 +52,7 @@ def record(
     erased_at: datetime,
     keys: KeyProvider | None = None,
 ) -> None:
-    """Record the erasure of subjects and of the keyed hashes of their identifiers (`Vault.lookups_of`).
+    """Record the erasure of subjects and of their identifiers (`Vault.identifiers_of`).
 
     Waits for batches that are being written (see `writing`): once it returns, no writer holds an older view, so that what
     is erased afterwards stays erased. Repeating it keeps the newest time. The journal, which outlives the restore of a
@@ -53,7 +65,7 @@ def record(
     ]
     with connect(Role.PRIVACY) as connection:
         connection.execute("select set_config('lock_timeout', %s, true)", [_PATIENCE])
-        connection.execute("select pg_advisory_xact_lock(%s)", [_WRITING])
+        hold_off_writers(connection)
         tombstone_journal.append(rows)
         connection.cursor().executemany(_KEEP, rows)
 
@@ -62,8 +74,13 @@ def take_up(journal: Sequence[Tombstone]) -> None:
     """Make the journal's tombstones the database's, where a backup took it back to before them."""
     rows = [(entry.token, entry.kind, entry.erased_at) for entry in journal]
     with connect(Role.PRIVACY) as connection:
-        connection.execute("select pg_advisory_xact_lock(%s)", [_WRITING])
+        hold_off_writers(connection)
         connection.cursor().executemany(_KEEP, rows)
+
+
+def hold_off_writers(connection: psycopg.Connection[Any]) -> None:
+    """Wait for batches that are being written, and let none begin before the transaction ends."""
+    connection.execute("select pg_advisory_xact_lock(%s)", [_WRITING])
 
 
 @contextmanager
@@ -83,42 +100,60 @@ def subjects_erased_at(
     pseudonyms: Sequence[str], keys: KeyProvider | None = None
 ) -> list[datetime | None]:
     """When each pseudonym's subject was erased; None: never."""
-    return _held("pseudonym", [[pseudonym] for pseudonym in pseudonyms], keys or key_provider())
+    return _held("pseudonym", pseudonyms, keys or key_provider())
 
 
 def erased_at(
-    lookups: Sequence[Sequence[bytes]], keys: KeyProvider | None = None
+    identifiers: Sequence[bytes], keys: KeyProvider | None = None
 ) -> list[datetime | None]:
-    """When each identifier, given by its keyed hashes (`Vault.lookups`), was last erased; None: never."""
-    return _held("identifier", lookups, keys or key_provider())
+    """When each identifier, in canonical bytes (`privacy.identifiers.canonical`), was last erased; None: never."""
+    return _held("identifier", identifiers, keys or key_provider())
 
 
-def _held(
-    kind: Kind, values: Sequence[Sequence[str | bytes]], keys: KeyProvider
-) -> list[datetime | None]:
-    versions = keys.versions("tombstone")
-    offered = [
-        [_token(key, kind, value) for value in several for key in versions] for several in values
-    ]
-    found = _times([token for several in offered for token in several])
+def any_identifiers() -> bool:
+    """Whether any identifier was ever erased."""
+    return _exists("identifier")
+
+
+def state() -> int:
+    """A number that changes whenever a tombstone does; hold `writing` while relying on it."""
+    with connect(Role.PRIVACY) as connection:
+        row = connection.execute(
+            "select case when is_called then last_value else 0 end from requests.tombstone_changes"
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _held(kind: Kind, values: Sequence[str | bytes], keys: KeyProvider) -> list[datetime | None]:
+    if not values or not _exists(kind):
+        return [None] * len(values)
+    offered = list(zip(*(_tokens(key, kind, values) for key in keys.versions("tombstone")), strict=True))  # fmt: skip
+    found = _times({token for several in offered for token in several})
     return [
         max((found[token] for token in several if token in found), default=None)
         for several in offered
     ]
 
 
-def _times(offered: Sequence[bytes]) -> Mapping[bytes, datetime]:
-    if not offered:
-        return {}
-    with connect(Role.PRIVACY) as connection, connection.cursor() as cursor:
-        cursor.execute("create temporary table asked (token bytea) on commit drop")
-        with cursor.copy("copy asked (token) from stdin") as copy:
-            for token in set(offered):
-                copy.write_row((token,))
-        cursor.execute("select token, erased_at from requests.tombstones join asked using (token)")
+def _exists(kind: Kind) -> bool:
+    with connect(Role.PRIVACY) as connection:
+        row = connection.execute(
+            "select exists (select from requests.tombstones where kind = %s)", [kind]
+        ).fetchone()
+    return bool(row and row[0])
+
+
+def _times(offered: Collection[bytes]) -> Mapping[bytes, datetime]:
+    with connect(Role.PRIVACY) as connection, connection.cursor(binary=True) as cursor:
+        cursor.execute(
+            "select token, erased_at from requests.tombstones where token = any(%b::bytea[])",
+            [list(offered)],
+        )
         return {bytes(token): at for token, at in cursor}
 
 
-def _token(key: Key, kind: Kind, value: str | bytes) -> bytes:
-    raw = value.encode() if isinstance(value, str) else value
-    return hmac.digest(key.material, kind.encode() + b"\0" + raw, hashlib.sha256)
+def _tokens(key: Key, kind: Kind, values: Sequence[str | bytes]) -> list[bytes]:
+    prefix = kind.encode() + b"\0"
+    messages = (prefix + (value.encode() if isinstance(value, str) else value) for value in values)
+    return hmac_sha256(key.material, messages)

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import typer
@@ -11,9 +12,11 @@ from rich.table import Table
 
 from orchestration.commands import proof
 from orchestration.governance.retention_table import retention_sentence, retention_table
-from orchestration.progress import console
-from privacy import registry, requests
+from orchestration.progress import console, stage
+from privacy import registry, requests, rotation
 from privacy.controller import load_controller
+from privacy.key_providers import configured_provider
+from privacy.keys import KeyProviderError, key_provider
 from privacy.requester import RequesterKeyError, development_token
 from privacy.retention import enforce
 from privacy.settings import platform_settings
@@ -25,6 +28,14 @@ app = typer.Typer(
 )
 
 proof.add_to(app)
+
+
+class RotatedChoice(StrEnum):
+    """What `rotate-keys` rotates."""
+
+    LOOKUP = "lookup"
+    WRAPPING = "wrapping"
+    ALL = "all"
 
 
 @app.callback()
@@ -78,6 +89,53 @@ def token(
         sys.stdout.write(development_token(kind, subject) + "\n")
     except RequesterKeyError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+@app.command("create-keys", epilog="Example: [bold]./selvedge privacy create-keys[/]")
+def create_keys() -> None:
+    """Make the platform's keys with the configured provider, once, for a platform that holds nothing yet."""
+    provider = configured_provider()
+    if not provider.create():
+        raise KeyProviderError(
+            f"{provider.path.name} is there already: it made what the platform holds, so it is left as it is."
+        )
+    console.print(
+        f"[green]✓[/] {provider.path.name} made; back it up where only its keepers reach it"
+    )
+
+
+@app.command(
+    "rotate-keys",
+    epilog="Example: [bold]./selvedge privacy rotate-keys --key lookup --destroy-old[/]",
+)
+def rotate_keys(
+    key: Annotated[RotatedChoice, typer.Option(help="Which key to rotate.")] = RotatedChoice.ALL,
+    destroy_old: Annotated[
+        bool,
+        typer.Option(
+            "--destroy-old", help="Destroy the old versions as well, once nothing needs them."
+        ),
+    ] = False,
+) -> None:
+    """Rotate the vault's keys while everything runs; no pseudonym changes. Cut short, it goes on where it ended."""
+    keys = key_provider()
+    if sealed := keys.reseal():
+        console.print(f"[green]✓[/] {sealed} key versions sealed anew by the key service")
+    chosen = [name for name in rotation.ROTATED if key.value in (name, "all")]
+    for name in chosen:
+        with stage(f"rotate the {name} key") as spinner:
+            done = rotation.rotate(
+                name,
+                keys,
+                lambda table, rows, total: spinner.update(f"{table}: {rows:,} of {total:,} rows"),
+            )
+        how = "finished the earlier rotation to" if done.resumed else "now at"
+        rows = ", ".join(f"{table} {count:,}" for table, count in done.changed.items())
+        console.print(f"  {how} version {done.version}; rows brought to it: {rows}")
+    for name in chosen if destroy_old else []:
+        destroyed = rotation.destroy_old(name, keys)
+        numbers = ", ".join(map(str, destroyed)) or "none was left"
+        console.print(f"[green]✓[/] old versions of the {name} key destroyed: {numbers}")
 
 
 def _row(request: requests.PrivacyRequest) -> dict[str, object]:

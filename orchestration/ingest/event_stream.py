@@ -132,7 +132,8 @@ def _table(events: list[dict[str, Any]]) -> pa.Table:
     authors = sorted({event["pseudonym"] for event in events if event["query"]})
     revealed = Vault().reveal_many(authors) if authors else {}
     masked = shared_masker().mask(queries, [revealed.get(event["pseudonym"]) for event in events])
-    keys = source_keys(SOURCE, "interactions", [(event["event_id"],) for event in events])
+    ids = pa.array([event["event_id"] for event in events], pa.string())
+    keys = source_keys(SOURCE, "interactions", [ids]).to_pylist()
     rows = [
         {**event, "query": query, "source": SOURCE, "source_key": key}
         for event, query, key in zip(events, masked, keys, strict=True)

@@ -67,6 +67,7 @@ def ingest(table_name: str, source: Source, *, assume_consent: bool = False) -> 
         with tombstones.writing():
             done = pseudonymiser.apply(batch.rows, table, source.name)
             summary.tombstoned += done.tombstoned
+            summary.contested += done.contested
             _record_minors(done)
             rows = _corrected(done.rows, table)
             summary.written += _write_allowed(rows, summary, write)

@@ -1,4 +1,4 @@
-"""Subject references: the one place where the API takes a raw customer number."""
+"""Subject references: the one place where the API takes a raw identifier."""
 
 import secrets
 from datetime import UTC, datetime
@@ -9,11 +9,12 @@ from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 from starlette.concurrency import run_in_threadpool
 
+from privacy.identifiers import InvalidIdentifierError
 from privacy.subject_reference import issue
 from serving.auth import RequireAnyKey
 from serving.deps import ResourcesDep
 from serving.logs import described, log
-from serving.problems import UNAVAILABLE, Problem, problem_responses
+from serving.problems import INVALID_REQUEST, UNAVAILABLE, Problem, problem_responses
 
 __all__ = ["router"]
 
@@ -33,7 +34,8 @@ class ReferenceRequest(BaseModel):
         SecretStr, Field(min_length=1, max_length=256, description="The shop's own identifier")
     ]
     kind: Annotated[
-        Literal["customer_number"], Field(description="What kind of identifier it is")
+        Literal["customer_number", "email", "phone"],
+        Field(description="What kind of identifier it is; a phone number with its country code"),
     ] = "customer_number"
 
 
@@ -67,15 +69,17 @@ class Reference(BaseModel):
     responses=problem_responses(UNAVAILABLE),
 )
 async def create_subject_reference(body: ReferenceRequest, resources: ResourcesDep) -> Reference:
-    """Turn the shop's customer number into a subject reference.
+    """Turn the shop's customer number, an e-mail address or a phone number into a subject reference.
 
-    A number that is not known, or belongs to an erased person, gets a reference too: it behaves like an anonymous visitor, so
-    that the answer does not tell who is a customer.
+    One that is not known, that several people share, or that belongs to an erased person gets a reference too: it behaves like an
+    anonymous visitor, so that the answer does not tell who is a customer.
     """
     try:
         known = await run_in_threadpool(
             resources.vault.lookup, body.kind, body.subject_id.get_secret_value()
         )
+    except InvalidIdentifierError as error:
+        raise Problem(INVALID_REQUEST, str(error)) from None
     except psycopg.OperationalError as error:
         log.error("vault does not answer", **described(error))
         raise Problem(UNAVAILABLE, headers={"Retry-After": "5"}) from None

@@ -26,6 +26,7 @@ def _metadata(summary: IngestSummary) -> dict[str, int | str]:
         "unchanged": summary.unchanged,
         "quarantined": summary.quarantined,
         "tombstoned": summary.tombstoned,
+        "contested identifiers": summary.contested,
         "withheld": summary.withheld,
         "streamed": summary.streamed,
     }

@@ -52,7 +52,7 @@ def _ingest_all(shop: SmallShop) -> dict[str, Any]:
 def _erase(pseudonym: str, at: datetime) -> None:
     """What an erasure does, as far as the ingest can see it."""
     vault = Vault()
-    tombstones.record([pseudonym], vault.lookups_of([pseudonym]), at)
+    tombstones.record([pseudonym], vault.identifiers_of([pseudonym]), at)
     with connect(Role.PRIVACY) as connection:
         for table in ("customers", "orders", "order_lines", "returns", "quiz_answers", "feedback"):
             connection.execute(

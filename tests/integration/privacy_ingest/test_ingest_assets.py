@@ -31,7 +31,7 @@ def test_every_ingest_asset_materialises_with_its_counts(simulated_shop: None) -
         [event] = result.asset_materializations_for_node(key.replace("/", "__"))
         counts = {name: value.value for name, value in event.metadata.items()}
         assert set(counts) == {
-            "dagster/row_count", "source", "read", "written", "unchanged", "quarantined", "tombstoned",
+            "dagster/row_count", "source", "read", "written", "unchanged", "quarantined", "tombstoned", "contested identifiers",
             "withheld", "streamed",
         }  # fmt: skip
         assert counts["dagster/row_count"] == counts["written"] > 0, key

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from privacy.subject_reference import open_reference
+from privacy.vault import Vault
 from serving.auth import Scope, api_keys
 
 pytestmark = pytest.mark.anyio
@@ -33,6 +34,29 @@ async def test_an_unknown_number_gives_a_reference_that_looks_the_same(
     assert open_reference(unknown["subject_ref"]) not in shop.pseudonyms
     assert len(unknown["subject_ref"]) == len(known["subject_ref"])
     assert unknown.keys() == known.keys()
+
+
+async def test_an_email_address_and_a_phone_number_lead_to_their_subject(
+    api: httpx.AsyncClient, shop: Any
+) -> None:
+    vault, pseudonym = Vault(), shop.subject("700003")
+    vault.link(pseudonym, "email", "Ada@Shop.Test")
+    vault.link(pseudonym, "phone", "+49 30 99887766")
+    for kind, text in (("email", " ada@shop.test"), ("phone", "030 / 998 877 66")):
+        response = await api.post(ROUTE, json={"subject_id": text, "kind": kind})
+        assert open_reference(response.json()["subject_ref"]) == pseudonym
+    unknown = await api.post(ROUTE, json={"subject_id": "bob@shop.test", "kind": "email"})
+    assert open_reference(unknown.json()["subject_ref"]) not in shop.pseudonyms
+
+
+@pytest.mark.parametrize(("kind", "text"), [("email", "qx-no-address"), ("phone", "qx-12")])
+async def test_what_is_no_identifier_of_its_kind_is_refused_without_repeating_it(
+    api: httpx.AsyncClient, kind: str, text: str
+) -> None:
+    response = await api.post(ROUTE, json={"subject_id": text, "kind": kind})
+    assert response.status_code == 422
+    assert "qx" not in response.text
+    assert "must" in response.json()["detail"]
 
 
 async def test_the_privacy_centre_may_ask_too(api: httpx.AsyncClient) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from privacy.keys import FileKeyProvider
+from privacy.key_providers.file import FileKeyProvider
 from privacy.settings import Environment
 from privacy.subject_reference import (
     ExpiredSubjectReferenceError,
