@@ -15,8 +15,11 @@ from orchestration.sources.connector import Source
 from orchestration.sources.model import TABLES, Table
 from privacy import lake, tombstones
 from privacy.database import Role, connect
+from privacy.erasure import erase_from
 from privacy.pseudonymise import Pseudonymiser
+from privacy.registry import load
 from privacy.restore import refuse_restored
+from privacy.stores.scrub import scrub_redis
 
 __all__ = ["asset_key", "ingest"]
 
@@ -32,6 +35,7 @@ _CONSENT_COLUMNS = (
     "source",
     "source_key",
 )
+_STREAM = "platform/event_stream"
 _Write = Callable[[pa.Table], int]
 
 
@@ -105,21 +109,27 @@ def _write_allowed(rows: pa.Table, summary: IngestSummary, write: _Write) -> int
 
 
 def _drain_stream(summary: IngestSummary) -> None:
+    late: set[str] = set()
+
     def store(page: event_stream.EventPage) -> None:
         relational.quarantine(event_stream.SOURCE, page.refused)
         summary.read += page.read
         summary.quarantined += len(page.refused)
         with tombstones.writing():
             pseudonyms = page.rows["pseudonym"].to_pylist()
-            alive = page.rows.filter(
-                pa.array([not gone for gone in tombstones.is_erased(pseudonyms)], pa.bool_())
-            )
+            gone = tombstones.is_erased(pseudonyms)
+            late.update(name for name, erased in zip(pseudonyms, gone, strict=True) if erased)
+            alive = page.rows.filter(pa.array([not erased for erased in gone], pa.bool_()))
             summary.tombstoned += page.rows.num_rows - alive.num_rows
             written = _write_allowed(alive, summary, append_interactions)
         summary.streamed += written
         summary.written += written
 
     event_stream.drain(store)
+    if late:
+        # An erased subject's late events are dropped, and their bytes leave Redis's files as well.
+        erase_from(load().get(_STREAM), sorted(late))
+        scrub_redis()
 
 
 def _left_out(table_name: str) -> list[str]:
