@@ -25,7 +25,17 @@ from consent.purposes import needs_consent, purpose_mask
 from privacy.contracts import Purpose
 from privacy.database import Role, connect, redis_url
 
-__all__ = ["ASSET_KEY", "MASK_FIELDS", "TTL", "Mask", "decode", "mask_key", "refresh", "write_all"]
+__all__ = [
+    "ASSET_KEY",
+    "MASK_FIELDS",
+    "TTL",
+    "Mask",
+    "decode",
+    "mask_key",
+    "refresh",
+    "with_a_bit",
+    "write_all",
+]
 
 TTL = timedelta(days=35)
 MASK_FIELDS = ("mask", "objections")
@@ -142,6 +152,19 @@ def write_all(client: "redis.Redis | None" = None) -> int:
         for pseudonym in _masked(redis_client) - present:
             refresh(pseudonym, redis_client)
     return len(present)
+
+
+def with_a_bit(pseudonyms: Iterable[str], client: "redis.Redis | None" = None) -> frozenset[str]:
+    """Those of `pseudonyms` whose mask agrees to something."""
+    agreeing: set[str] = set()
+    with _connected(client) as redis_client:
+        for batch in _batches(pseudonyms):
+            pipeline = redis_client.pipeline(transaction=False)
+            for pseudonym in batch:
+                pipeline.hmget(mask_key(pseudonym), list(MASK_FIELDS))
+            answers = zip(batch, pipeline.execute(), strict=True)
+            agreeing.update(pseudonym for pseudonym, reply in answers if decode(reply).bits)
+    return frozenset(agreeing)
 
 
 def _differing(client: "redis.Redis", rows: Sequence[_Row]) -> list[str]:

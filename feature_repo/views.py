@@ -48,7 +48,8 @@ subject_profile_contract = AssetContract(
 product_popularity_contract = AssetContract(
     key="features/product_popularity",
     owner=OWNER,
-    description="How often each product is viewed, put into carts and bought, with decay and trend.",
+    description="How often each product is viewed, put into carts and bought, with decay and trend; what fewer than ten "
+    "people stand behind is null.",
     category=Category.AGGREGATE,
     purposes=(Purpose.ANALYTICS, Purpose.PERSONALISATION, Purpose.MODEL_TRAINING),
     legal_basis=LegalBasis.CONSENT,
@@ -96,12 +97,26 @@ product_popularity = FeatureView(
     ttl=UNTIL_REPLACED,
     schema=[
         Field(name="product_id", dtype=String),
-        Field(name="product_views_7d", dtype=Int64, description="Page views in 7 days"),
-        Field(name="carts_7d", dtype=Int64, description="Put into a cart in 7 days"),
-        Field(name="purchases_7d", dtype=Int64, description="Bought in 7 days"),
-        Field(name="purchases_30d", dtype=Int64, description="Bought in 30 days"),
+        Field(
+            name="product_views_7d",
+            dtype=Int64,
+            description="Page views in 7 days; null if few people",
+        ),
+        Field(
+            name="carts_7d",
+            dtype=Int64,
+            description="Put into a cart in 7 days; null if few people",
+        ),
+        Field(name="purchases_7d", dtype=Int64, description="Bought in 7 days; null if few people"),
+        Field(
+            name="purchases_30d", dtype=Int64, description="Bought in 30 days; null if few people"
+        ),
         Field(name="popularity", dtype=Float64, description="Weighted count, half-life 14 days"),
-        Field(name="trend", dtype=Float64, description="7-day rate against the 28-day rate"),
+        Field(
+            name="trend",
+            dtype=Float64,
+            description="7-day rate against the 28-day rate; 1 if few people",
+        ),
     ],
     source=product_popularity_snapshots,
     owner=OWNER,

@@ -1,24 +1,37 @@
 """A check for every asset, built from its contract alone: what is stored is what the contract says.
 
 Where subjects are held, each key must be a well-formed pseudonym and no subject who left the asset may be in it; where none
-are said to be held, no column may be named like one that would.
+are said to be held, no column may be named like one that would, and behind each figure of an aggregate there must be
+enough people.
 """
 
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from psycopg import sql
 
+from consent import masks
 from consent.objections import withheld
 from orchestration.contracted import contracts_of
-from privacy.contracts import Artifacts, AssetContract, DeltaStore, PostgresStore
+from privacy import lake
+from privacy.contracts import (
+    SMALLEST_GROUP,
+    Artifacts,
+    AssetContract,
+    Category,
+    DeltaStore,
+    PostgresStore,
+)
 from privacy.database import Role, connect
 from privacy.settings import platform_settings
+from privacy.stores import handler_for
 
 __all__ = ["ContractFindings", "contract_checks", "examine"]
 
@@ -38,38 +51,48 @@ class ContractFindings(dict[str, int]):
 
 
 def examine(contract: AssetContract) -> ContractFindings:
-    """Compare the asset's store with `contract`; holds counts only, never a value."""
+    """Compare the asset's store with `contract`; holds counts only, never a value.
+
+    Memory: a batch of rows, and the pseudonyms of those who left the asset.
+    """
+    findings = ContractFindings()
     match contract.store:
         case PostgresStore(schema_name=schema, table=table):
-            columns = _postgres_columns(schema, table)
-            subjects = _postgres_subjects(contract, schema, table)
+            findings |= _examine_columns(contract, _postgres_columns(schema, table))
         case DeltaStore(path=path):
-            delta = DeltaTable(str(platform_settings().lake_dir / path))
-            columns = delta.to_pyarrow_dataset().schema.names
-            subjects = (
-                delta.to_pyarrow_table(columns=[contract.subject])[contract.subject]
-                if contract.holds_subjects and contract.subject
-                else None
-            )
+            findings |= _examine_columns(contract, _delta_columns(path))
         case Artifacts(path=path):
-            return _examine_artifacts(path)
-        case _:
-            return ContractFindings()
-    if subjects is None:
-        personal = [name for name in columns if PERSONAL_COLUMN.search(name)]
-        return ContractFindings(personal_columns=len(personal))
-    return _examine_subjects(contract, subjects)
+            findings |= _examine_artifacts(contract, platform_settings().models_dir / path)
+    if contract.holds_subjects and contract.subject:
+        findings |= _examine_subjects(contract)
+    elif contract.people and not findings.get("missing_tables"):
+        findings |= _examine_groups(contract)
+    return findings
 
 
-def _examine_subjects(contract: AssetContract, subjects: pa.ChunkedArray) -> ContractFindings:
-    known = subjects.drop_null()
-    left = pa.array(sorted(withheld(contract.key)), pa.string())
-    return ContractFindings(
-        rows=len(subjects),
-        malformed_pseudonyms=len(known)
-        - (pc.sum(pc.match_substring_regex(known, PSEUDONYM)).as_py() or 0),
-        rows_of_withheld_subjects=pc.sum(pc.is_in(known, value_set=left)).as_py() or 0,
-    )
+def _examine_subjects(contract: AssetContract) -> dict[str, int]:
+    found = {"rows": 0, "malformed_pseudonyms": 0, "rows_of_withheld_subjects": 0}
+    left = pa.array(sorted(_left(contract)), pa.string())
+    for batch in handler_for(contract).held(contract):
+        known = batch.drop_null()
+        formed = pc.sum(pc.match_substring_regex(known, PSEUDONYM)).as_py() or 0
+        found["rows"] += len(batch)
+        found["malformed_pseudonyms"] += len(known) - formed
+        found["rows_of_withheld_subjects"] += pc.sum(pc.is_in(known, value_set=left)).as_py() or 0
+    return found
+
+
+def _left(contract: AssetContract) -> frozenset[str]:
+    """Who must not be in the asset. The mask of who left the masks stays without a bit: it keeps their other objections."""
+    left = withheld(contract.key)
+    return masks.with_a_bit(left) if contract.key == masks.ASSET_KEY else left
+
+
+def _examine_columns(contract: AssetContract, columns: list[str]) -> dict[str, int]:
+    if contract.holds_subjects:
+        return {"missing_tables": int(not columns)}
+    personal = [name for name in columns if PERSONAL_COLUMN.search(name)]
+    return {"missing_tables": int(not columns), "personal_columns": len(personal)}
 
 
 def _postgres_columns(schema: str, table: str) -> list[str]:
@@ -81,23 +104,57 @@ def _postgres_columns(schema: str, table: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-def _postgres_subjects(contract: AssetContract, schema: str, table: str) -> pa.ChunkedArray | None:
-    if not contract.holds_subjects or contract.subject is None:
-        return None
-    query = sql.SQL("select {}::text from {}").format(
-        sql.Identifier(contract.subject), sql.Identifier(schema, table)
+def _delta_columns(path: str) -> list[str]:
+    if not lake.exists(path):
+        return []
+    columns: list[str] = lake.open_table(path).to_pyarrow_dataset().schema.names
+    return columns
+
+
+def _examine_groups(contract: AssetContract) -> dict[str, int]:
+    """Figures of an aggregate table that too few people stand behind; null is no figure."""
+    match contract.store:
+        case PostgresStore(schema_name=schema, table=table):
+            few = sum(_few_in_postgres(schema, table, column) for column in contract.people)
+        case DeltaStore(path=path):
+            rows = lake.open_table(path).to_pyarrow_dataset()
+            few = sum(
+                rows.count_rows(filter=ds.field(column) < SMALLEST_GROUP)
+                for column in contract.people
+            )
+        case _:
+            return {}
+    return {"groups_of_too_few_people": few}
+
+
+def _few_in_postgres(schema: str, table: str, column: str) -> int:
+    query = sql.SQL("select count(*) from {} where {} < %s").format(
+        sql.Identifier(schema, table), sql.Identifier(column)
     )
     with connect(Role.PRIVACY) as connection:
-        values = [row[0] for row in connection.execute(query)]
-    return pa.chunked_array([pa.array(values, pa.string())])
+        row = connection.execute(query, [SMALLEST_GROUP]).fetchone()
+    return int(row[0]) if row else 0
 
 
-def _examine_artifacts(path: str) -> ContractFindings:
-    manifests = list((platform_settings().models_dir / path).rglob("manifest.json"))
-    unnamed = [file for file in manifests if "contract" not in json.loads(file.read_text())]
-    return ContractFindings(
-        missing_manifests=int(not manifests), manifests_without_contract=len(unnamed)
+def _examine_artifacts(contract: AssetContract, root: Path) -> dict[str, int]:
+    manifests = [json.loads(file.read_text()) for file in root.rglob("manifest.json")]
+    unnamed = [manifest for manifest in manifests if "contract" not in manifest]
+    findings = {
+        "missing_manifests": int(not manifests),
+        "manifests_without_contract": len(unnamed),
+    }
+    if contract.holds_subjects:
+        return findings
+    findings["personal_columns"] = sum(
+        bool(PERSONAL_COLUMN.search(name))
+        for file in root.rglob("*.parquet")
+        for name in pq.read_schema(file).names
     )
+    if contract.category is Category.AGGREGATE:
+        groups = [manifest.get("smallest_group", 0) for manifest in manifests]
+        few = [people for people in groups if people is not None and people < SMALLEST_GROUP]
+        findings["groups_of_too_few_people"] = len(few)
+    return findings
 
 
 def _check(contract: AssetContract) -> dg.AssetChecksDefinition:
@@ -105,7 +162,7 @@ def _check(contract: AssetContract) -> dg.AssetChecksDefinition:
         asset=contract.key.split("/"),
         name="contract_holds",
         description="What is stored is what the asset's privacy contract says.",
-        blocking=contract.holds_subjects,
+        blocking=contract.holds_subjects or bool(contract.people),
     )
     def contract_holds() -> dg.AssetCheckResult:
         findings = examine(contract)
@@ -117,6 +174,6 @@ def _check(contract: AssetContract) -> dg.AssetChecksDefinition:
 
 
 def contract_checks(definitions: dg.Definitions) -> Iterator[dg.AssetChecksDefinition]:
-    """One `contract_holds` check for every asset; blocking where subjects are held."""
+    """One `contract_holds` check for every asset; blocking where subjects are held, or counted in a table."""
     for contract in contracts_of(definitions):
         yield _check(contract)

@@ -2,15 +2,25 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 from typing import Any, get_origin
 
 import dagster as dg
 from pydantic import ValidationError
 
-from privacy.contracts import AssetContract, ContractError
+from privacy.contracts import (
+    SMALLEST_GROUP,
+    AssetContract,
+    Category,
+    ContractError,
+    DeltaStore,
+    PostgresStore,
+)
 
 __all__ = [
     "CONTRACT_METADATA_KEY",
+    "ROW_COUNT",
+    "RowCountError",
     "contract_metadata",
     "contracted_asset",
     "contracted_spec",
@@ -18,6 +28,11 @@ __all__ = [
 ]
 
 CONTRACT_METADATA_KEY = "selvedge/contract"
+ROW_COUNT = "dagster/row_count"
+
+
+class RowCountError(ValueError):
+    """An asset was materialised and did not say how many rows it holds."""
 
 
 def contract_metadata(contract: AssetContract) -> dict[str, Any]:
@@ -79,7 +94,10 @@ def contracted_asset(
     metadata: Mapping[str, Any] | None = None,
     check_specs: Sequence[dg.AssetCheckSpec] = (),
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """Decorator: one asset under `contract`. The function writes its own store and returns MaterializeResult."""
+    """Decorator: one asset under `contract`. The function writes its own store and returns MaterializeResult.
+
+    The asset raises RowCountError where its result does not say how many rows were written.
+    """
     spec = contracted_spec(
         contract, group=group, kinds=kinds, deps=deps, columns=columns, metadata=metadata
     )
@@ -97,12 +115,25 @@ def contracted_asset(
     )
 
     def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        @wraps(function)
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            return _counted(contract, function(*args, **kwargs))
+
         # Dagster knows the result type only where it is written without its parameter.
         if get_origin(function.__annotations__.get("return")) is dg.MaterializeResult:
-            function.__annotations__["return"] = dg.MaterializeResult
-        return declare(function)
+            counted.__annotations__["return"] = dg.MaterializeResult
+        return declare(counted)
 
     return decorate
+
+
+def _counted(contract: AssetContract, result: Any) -> Any:
+    """`result`, which says how many rows were written; raises RowCountError where it does not."""
+    if isinstance(result, dg.MaterializeResult) and ROW_COUNT not in (result.metadata or {}):
+        raise RowCountError(
+            f"Asset {contract.key} does not say how many rows it holds: add '{ROW_COUNT}' to the metadata of its result."
+        )
+    return result
 
 
 def _contract_of(spec: dg.AssetSpec) -> AssetContract:
@@ -127,15 +158,26 @@ def _contract_of(spec: dg.AssetSpec) -> AssetContract:
 def contracts_of(definitions: dg.Definitions) -> list[AssetContract]:
     """The contract of every asset in `definitions`, ordered by key.
 
-    Raises ContractError, naming the asset, where a contract is missing, invalid or of another asset, or where an
-    asset serves a purpose that one of its personal inputs was not collected for.
+    Raises ContractError, naming the asset, where a contract is missing, invalid or of another asset, where an asset
+    serves a purpose that one of its personal inputs was not collected for, or where an aggregate table does not say how
+    many people stand behind its rows.
     """
     specs = {spec.key: spec for spec in definitions.resolve_all_asset_specs()}
     contracts = {key: _contract_of(spec) for key, spec in specs.items()}
     for key, spec in specs.items():
+        _check_people(contracts[key])
         for dep in spec.deps:
             _check_purposes(contracts[key], contracts.get(dep.asset_key))
     return sorted(contracts.values(), key=lambda contract: contract.key)
+
+
+def _check_people(contract: AssetContract) -> None:
+    table = isinstance(contract.store, PostgresStore | DeltaStore)
+    if contract.category is Category.AGGREGATE and table and not contract.people:
+        raise ContractError(
+            f"Asset {contract.key} is an aggregate and does not say how many people stand behind its rows: name the columns "
+            f"that count them in `people`, so that it can be checked that there are {SMALLEST_GROUP} or more."
+        )
 
 
 def _check_purposes(contract: AssetContract, source: AssetContract | None) -> None:

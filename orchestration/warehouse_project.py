@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from privacy.contracts import SMALLEST_GROUP
 from privacy.database import DatabaseUnavailableError, Role, role_url
 from privacy.settings import PROJECT_ROOT, platform_settings
 
@@ -68,6 +69,7 @@ def _folders(target: str) -> dict[str, str]:
         "DBT_TARGET_PATH": str(state_dir() / target),
         "DBT_LOG_PATH": str(state_dir() / "logs"),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "SELVEDGE_SMALLEST_GROUP": str(SMALLEST_GROUP),
     }
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = [
+    "SMALLEST_GROUP",
     "Artifacts",
     "AssetContract",
     "Category",
@@ -32,6 +33,10 @@ __all__ = [
     "Withhold",
     "no_personal_data",
 ]
+
+
+SMALLEST_GROUP = 10
+"""An aggregate holds no figure that fewer people stand behind: one of few tells about each of them."""
 
 
 class ContractError(ValueError):
@@ -185,6 +190,8 @@ class AssetContract(_Frozen):
     key: the asset's key, parts joined by ``/`` (``shop/customers``).
     subject: the column, key field or join key that finds a person; None only where category is
         ``none`` or ``aggregate``.
+    people: columns that say how many people stand behind a row, for an ``aggregate`` that is a table; one that is kept as
+        artefacts says the same in its manifest (`smallest_group`).
     derived_from_subject_rows: an ``aggregate`` may be recomputed without a subject at its next
         materialisation; nothing in it can be found by pseudonym.
     unlearn: for models only.
@@ -202,6 +209,7 @@ class AssetContract(_Frozen):
     retention: Retention | None = None
     store: Store
     subject: str | None = None
+    people: tuple[str, ...] = ()
     withhold: Withhold | None = None
     unlearn: Unlearn | None = None
     retrain_within: timedelta | None = None

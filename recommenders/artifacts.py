@@ -53,6 +53,8 @@ class Manifest(BaseModel):
     consent_snapshot: the newest ledger record that was taken into account (`records`) and when it was read (`at`).
     files: name of every file to its SHA-256.
     subject_arrays: Parquet file with one row per subject to the `.npy` files aligned to its rows.
+    smallest_group: fewest people that any figure in the files stands for; None where nobody stands behind one, or where
+        subjects are held.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -64,6 +66,7 @@ class Manifest(BaseModel):
     metrics: dict[str, Any] = {}
     files: dict[str, str] = {}
     subject_arrays: dict[str, list[str]] = {}
+    smallest_group: int | None = None
     unlearn: Unlearn | None = None
     contract: AssetContract
 
@@ -98,6 +101,7 @@ def save_artifact(
     parameters: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Any] | None = None,
     subject_arrays: Mapping[str, list[str]] | None = None,
+    smallest_group: int | None = None,
     root: Path | None = None,
 ) -> Manifest:
     """Let `write` fill a new version's folder, hash its files, and put it in place whole.
@@ -121,6 +125,7 @@ def save_artifact(
             metrics=dict(metrics or {}),
             files=_files_of(partial),
             subject_arrays=dict(subject_arrays or {}),
+            smallest_group=smallest_group,
             unlearn=contract.unlearn,
             contract=contract,
         )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 
+from privacy.contracts import SMALLEST_GROUP
 from recommenders.interactions import Interactions, TimeSplit
 from recommenders.recommender import top_rows
 
@@ -28,6 +29,7 @@ __all__ = [
     "evaluate",
     "measure",
     "questions_of",
+    "questions_of_many",
 ]
 
 CUTOFF = 20
@@ -102,6 +104,17 @@ def questions_of(training: Interactions, split: TimeSplit) -> Questions:
         raise EvaluationError(
             f"Nobody bought a product new to them between {split.at:%Y-%m-%d} and {split.until:%Y-%m-%d}: ingest a "
             "longer or busier history."
+        )
+    return asked
+
+
+def questions_of_many(training: Interactions, split: TimeSplit) -> Questions:
+    """The same, for figures that are kept; raises EvaluationError where they would stand for fewer than ten subjects."""
+    asked = questions_of(training, split)
+    if len(asked.pseudonyms) < SMALLEST_GROUP:
+        raise EvaluationError(
+            f"Fewer than {SMALLEST_GROUP} subjects bought a product new to them between {split.at:%Y-%m-%d} and "
+            f"{split.until:%Y-%m-%d}, so a figure would tell about each: ingest a longer or busier history."
         )
     return asked
 

@@ -7,6 +7,7 @@ from time import perf_counter
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from privacy.contracts import SMALLEST_GROUP
 from recommenders.catalogue import Catalogue
 from recommenders.evaluation import (
     HELD_OUT,
@@ -15,7 +16,7 @@ from recommenders.evaluation import (
     Scorer,
     compare,
     measure,
-    questions_of,
+    questions_of_many,
 )
 from recommenders.interactions import Interactions, split_by_time
 from recommenders.lightfm_model import LightFMParameters, LightFMRecommender
@@ -54,6 +55,11 @@ class Report(BaseModel):
     tried: list[dict[str, float]]
     seconds: dict[str, float]
 
+    @property
+    def smallest_group(self) -> int:
+        """Fewest subjects that a figure stands for."""
+        return min(row.subjects for row in (*self.everybody, *self.known, *self.discovery))
+
     def metrics_of(self, model: str) -> Metrics:
         """Metrics of `model` over all asked subjects; raises KeyError for a model that did not take part."""
         return {metrics.model: metrics for metrics in self.everybody}[model]
@@ -67,11 +73,11 @@ def run_experiment(
 ) -> Report:
     """Split `events` (consented rows of `lake/interactions`), tune, train and measure.
 
-    Raises InteractionsError or EvaluationError where the history is too short or the held-out week has no purchases.
+    Raises InteractionsError or EvaluationError where the history is too short or too few subjects buy in the held-out week.
     """
     split = split_by_time(events, HELD_OUT)
     data = Interactions.from_events(split.before, catalogue, weights=weights, as_of=split.at)
-    questions = questions_of(data, split)
+    questions = questions_of_many(data, split)
     started = perf_counter()
     tuned = tune(split.before, catalogue, weights, base)
     tuning_seconds = perf_counter() - started
@@ -109,8 +115,8 @@ def _scorers(
 
 
 def _measured(scorers: Mapping[str, Scorer], questions: Questions) -> list[Metrics]:
-    """Metrics of each model, gains counted from the first (popularity); none where there is no question."""
-    if not questions.pseudonyms:
+    """Metrics of each model, gains counted from the first (popularity); none where fewer than ten subjects are asked."""
+    if len(questions.pseudonyms) < SMALLEST_GROUP:
         return []
     figures = {name: measure(scorer, questions) for name, scorer in scorers.items()}
     reference = next(iter(figures.values()))

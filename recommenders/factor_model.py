@@ -40,6 +40,7 @@ class FactorModel:
     subject_vectors: float32 (subjects, components), aligned to `subjects`.
     recent_weight: how much the mean vector of a trained subject's latest items adds to their vector.
     fold_in_weight: the same for a subject without a trained vector.
+    smallest_group: fewest subjects that shaped any of the item vectors' parts; None where nobody did.
     """
 
     catalogue: Catalogue
@@ -52,6 +53,7 @@ class FactorModel:
     subject_vectors: NDArray[np.float32] = field(repr=False)
     recent_weight: float
     fold_in_weight: float
+    smallest_group: int | None = None
     subject_rows: dict[str, int] = field(init=False, repr=False)
     feature_rows: dict[str, int] = field(init=False, repr=False)
     _unit_items: NDArray[np.float32] = field(init=False, repr=False)

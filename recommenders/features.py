@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from string import Template
+from typing import NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -36,9 +37,12 @@ from recommenders.online_profile import (
 )
 
 __all__ = [
+    "COUNTS",
     "PROFILE_FIELDS",
+    "Declared",
     "OnlineProfile",
     "apply_definitions",
+    "declared",
     "decode_profile",
     "delete_online",
     "feast_environment",
@@ -48,6 +52,15 @@ __all__ = [
     "product_features",
     "queue_profile",
 ]
+
+
+class Declared(NamedTuple):
+    """One definition of the feature store."""
+
+    kind: str
+    name: str
+    description: str
+
 
 FEATURE_REPO = PROJECT_ROOT / "feature_repo"
 COUNTS = ("product_views_7d", "carts_7d", "purchases_7d", "purchases_30d")
@@ -120,6 +133,23 @@ def apply_definitions() -> dict[str, list[str]]:
     }
 
 
+def declared() -> list[Declared]:
+    """What `feature_repo` declares, without its sources, ordered by kind and name."""
+    repository = _repository()
+    groups = {
+        "entity": repository.entities,
+        "feature view": repository.feature_views,
+        "on-demand view": repository.on_demand_feature_views,
+        "feature service": repository.feature_services,
+    }
+    found = [
+        Declared(kind, each.name, each.description)
+        for kind, group in groups.items()
+        for each in group
+    ]
+    return sorted(found)
+
+
 def _is_change(change: FeastObjectDiff) -> bool:
     """Whether more differs than the times at which a source inside a view was registered."""
     if change.transition_type is not TransitionType.UPDATE:
@@ -183,12 +213,11 @@ def latest(view: FeatureView) -> pa.Table:
 def product_features() -> pd.DataFrame:
     """Attributes and popularity of every product, one row each, for use in process.
 
-    Columns: those of the views `product_attributes` and `product_popularity`, without their timestamps. A product that nobody
-    touched has zero counts, popularity and trend; unknown prices, ratings and stocks stay null.
+    Columns: those of the views `product_attributes` and `product_popularity`, without their timestamps. What is unknown is
+    null: prices, ratings and stocks, and whatever fewer than ten people stand behind.
     """
     stamps = ["event_timestamp", "created"]
     attributes = latest(definitions.product_attributes).drop_columns(stamps).to_pandas()
     popularity = latest(definitions.product_popularity).drop_columns(stamps).to_pandas()
     products: pd.DataFrame = attributes.merge(popularity, on="product_id", how="left")
-    filled = dict.fromkeys(COUNTS, 0) | {"popularity": 0.0, "trend": 0.0}
-    return products.fillna(filled).astype(dict.fromkeys(COUNTS, "int64"))
+    return products.astype(dict.fromkeys(COUNTS, "Int64"))

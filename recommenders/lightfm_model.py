@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 
+from privacy.contracts import SMALLEST_GROUP
 from recommenders.catalogue import Catalogue
 from recommenders.factor_model import FactorModel
 from recommenders.interactions import Interactions
@@ -176,11 +177,15 @@ def _arrays(
     subjects: sparse.csr_matrix,
     items: sparse.csr_matrix,
 ) -> FactorModel:
-    """Sum feature vectors into subject and item vectors; an item nobody touched is known by its features alone."""
-    touched = np.zeros(len(data.catalogue), dtype=bool)
-    touched[data.matrix.col] = True
-    trained.item_embeddings[: len(touched)][~touched] = 0
-    trained.item_biases[: len(touched)][~touched] = 0
+    """Sum feature vectors into subject and item vectors.
+
+    What too few people shaped is left out: an item that fewer than ten touched is known by its other features, and those in
+    their turn by the items of ten or more.
+    """
+    people = _people(data, items)
+    few = people < SMALLEST_GROUP
+    trained.item_embeddings[few] = 0
+    trained.item_biases[few] = 0
     biases = items @ trained.item_biases
     prior = prior_of(data)
     return FactorModel(
@@ -189,12 +194,25 @@ def _arrays(
         item_biases=np.asarray(biases + parameters.popularity_weight * prior, dtype=np.float32),
         fallback=prior,
         feature_names=names,
+        smallest_group=_smallest_group(trained.item_embeddings, people),
         feature_vectors=np.asarray(trained.user_embeddings[len(data.subjects) :], np.float32),
         subjects=_histories(data),
         subject_vectors=np.asarray(subjects @ trained.user_embeddings, dtype=np.float32),
         recent_weight=parameters.recent_weight,
         fold_in_weight=parameters.fold_in_weight,
     )
+
+
+def _people(data: Interactions, items: sparse.csr_matrix) -> NDArray[np.int64]:
+    """Shape (features,): how many subjects showed interest in an item with the feature, identities among them."""
+    interest = sparse.csr_matrix(data.matrix @ items)
+    return np.asarray(interest.getnnz(axis=0), dtype=np.int64)
+
+
+def _smallest_group(embeddings: NDArray[np.float32], people: NDArray[np.int64]) -> int | None:
+    """Fewest subjects that shaped a vector of `embeddings` (features, components) which is kept; None where none is."""
+    kept = people[np.any(embeddings != 0, axis=1)]
+    return int(kept.min()) if len(kept) else None
 
 
 def _histories(data: Interactions) -> pl.DataFrame:

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+import pyarrow as pa
 from feast import FeatureView
 
+from privacy.stores.feast_online import FeastOnlineHandler
 from recommenders.consented_online_store import contract_of
 from recommenders.features import feature_store, latest
 from recommenders.online_profile import keep_online
@@ -23,7 +25,7 @@ class Materialised:
     rows: entities with a fresh row in the offline store.
     online: entities written (for subjects: those who agree).
     withheld: subjects left out for want of consent or by objection.
-    removed: subjects whose older online values were deleted.
+    removed: entities whose older online values were deleted.
     newest: time of the newest row in ISO 8601, None without rows.
     """
 
@@ -37,7 +39,8 @@ class Materialised:
 def materialise(view: FeatureView) -> Materialised:
     """Write the newest rows of `view` online; afterwards the store holds no subject without present consent.
 
-    The online store itself withholds rows (`ConsentedRedisOnlineStore`); here values written earlier are removed.
+    The online store itself withholds rows (`ConsentedRedisOnlineStore`); here values written earlier are removed: of
+    subjects, and of products that have no row any more.
     """
     contract, rows = contract_of(view), latest(view)
     for batch in rows.to_batches(max_chunksize=CHUNK_ROWS):
@@ -46,7 +49,16 @@ def materialise(view: FeatureView) -> Materialised:
     newest = max(rows["event_timestamp"].to_pylist(), default=None)
     stamp = newest.isoformat() if newest else None
     if not contract.holds_subjects:
-        return Materialised(rows.num_rows, rows.num_rows, 0, 0, stamp)
+        return Materialised(rows.num_rows, rows.num_rows, 0, _keep_online(view, rows), stamp)
     subjects = set(rows[contract.subject].to_pylist())
     online, removed = keep_online(permitted(subjects, contract))
     return Materialised(rows.num_rows, online, len(subjects) - online, removed, stamp)
+
+
+def _keep_online(view: FeatureView, rows: pa.Table) -> int:
+    """Remove the values of `view` of every entity without a row; returns how many had any."""
+    (key,) = view.join_keys
+    handler, found = FeastOnlineHandler(), contract_of(view).model_copy(update={"subject": key})
+    kept = set(rows[key].to_pylist())
+    online = {name for batch in handler.held(found) for name in batch.to_pylist()}
+    return handler.erase(found, sorted(online - kept))

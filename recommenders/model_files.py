@@ -87,6 +87,7 @@ def write_factor_model(model: FactorModel, folder: Path) -> None:
                 "names": model.feature_names,
                 "recent_weight": model.recent_weight,
                 "fold_in_weight": model.fold_in_weight,
+                "smallest_group": model.smallest_group,
             }
         )
     )
@@ -107,5 +108,6 @@ def load_factor_model(
         subjects=pl.read_parquet(folder / _SUBJECTS),
         recent_weight=features["recent_weight"],
         fold_in_weight=features["fold_in_weight"],
+        smallest_group=features.get("smallest_group"),
         **arrays,
     )

@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pandas as pd
 import pyarrow as pa
+from feast.types import from_feast_to_pyarrow_type
 
+from feature_repo.definitions import training_v1
 from privacy import lake
 from privacy.contracts import (
     AssetContract,
@@ -18,11 +20,30 @@ from privacy.contracts import (
 from recommenders.features import feature_store
 from recommenders.permission import permitted
 
-__all__ = ["SERVICE", "TRAINING_SET", "retrieve_training_set", "training_set_contract"]
+__all__ = [
+    "COLUMN_TYPES",
+    "SERVICE",
+    "TRAINING_SET",
+    "retrieve_training_set",
+    "training_set_contract",
+]
 
-SERVICE = "training_v1"
+SERVICE: str = training_v1.name
 TRAINING_SET = "training_set"
-COLUMNS = ("pseudonym", "product_id", "weight", "interactions", "event_timestamp")
+_ENTITY_COLUMNS = ("pseudonym", "product_id", "weight", "interactions", "event_timestamp")
+COLUMN_TYPES: dict[str, pa.DataType] = {
+    "pseudonym": pa.string(),
+    "product_id": pa.string(),
+    "weight": pa.float64(),
+    "interactions": pa.int64(),
+    "event_timestamp": pa.timestamp("us", tz="UTC"),
+    **{
+        feature.name: from_feast_to_pyarrow_type(feature.dtype)
+        for view in training_v1.feature_view_projections
+        for feature in view.features
+    },
+}
+"""Column to type, Feast's features included."""
 # A snapshot of the interaction's own instant may count the interaction itself.
 BEFORE = timedelta(microseconds=1)
 
@@ -55,7 +76,9 @@ def retrieve_training_set() -> pa.Table:
 
 
 def _entities() -> pd.DataFrame:
-    matrix: pd.DataFrame = lake.open_table("interaction_matrix").to_pandas(columns=list(COLUMNS))
+    matrix: pd.DataFrame = lake.open_table("interaction_matrix").to_pandas(
+        columns=list(_ENTITY_COLUMNS)
+    )
     allowed = permitted(set(matrix["pseudonym"]), training_set_contract)
     return matrix[matrix["pseudonym"].isin(allowed)].reset_index(drop=True)
 

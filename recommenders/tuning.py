@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recommenders.catalogue import Catalogue
-from recommenders.evaluation import HELD_OUT, EvaluationError, Questions, measure, questions_of
+from recommenders.evaluation import HELD_OUT, EvaluationError, Questions, measure, questions_of_many
 from recommenders.factor_model import FactorModel
 from recommenders.interactions import Interactions, InteractionsError, split_by_time
 from recommenders.lightfm_model import LightFMParameters, LightFMRecommender, prior_of
@@ -44,7 +44,7 @@ def tune(
     try:
         split = split_by_time(before, HELD_OUT)
         data = Interactions.from_events(split.before, catalogue, weights=weights, as_of=split.at)
-        questions = questions_of(data, split)
+        questions = questions_of_many(data, split)
     except (InteractionsError, EvaluationError):
         return Tuned(base, [])
     plain = base.model_copy(update={"popularity_weight": 0.0, "recent_weight": 0.0})

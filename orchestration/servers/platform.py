@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any, cast
 
 import psutil
 import psycopg
@@ -108,7 +109,8 @@ def _redis_version() -> str | None:
     """The version that Redis answers with; None where it does not answer."""
     client = redis_package.Redis.from_url(redis_url(), socket_timeout=3)
     try:
-        return str(client.info("server")["redis_version"])
+        facts = cast(dict[str, Any], client.info("server"))
+        return str(facts["redis_version"])
     except redis_package.RedisError:
         return None
     finally:

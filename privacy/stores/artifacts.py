@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from privacy.contracts import Artifacts, AssetContract
 from privacy.settings import platform_settings
-from privacy.stores.base import StoreError, StoreHandler, plain, subject_column
+from privacy.stores.base import BATCH_ROWS, StoreError, StoreHandler, plain, subject_column
 
 __all__ = ["ArtifactsHandler"]
 
@@ -74,15 +74,6 @@ class ArtifactsHandler(StoreHandler):
                 counts[name] += 1
         return {name: count for name, count in counts.items() if count}
 
-    def subjects(self, contract: AssetContract) -> set[str]:
-        """Every subject of every version."""
-        column = subject_column(contract)
-        tables = (
-            pq.read_table(path, columns=[column])
-            for path in _subject_files(_root(contract), column)
-        )
-        return {name for table in tables for name in table.column(column).to_pylist() if name}
-
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """The subject's row in each file, with its rows in the arrays beside it."""
         root, column, rows = _root(contract), subject_column(contract), []
@@ -107,6 +98,14 @@ class ArtifactsHandler(StoreHandler):
         if removed and live.exists():
             live.touch()
         return removed
+
+    def held(self, contract: AssetContract) -> Iterator[pa.Array]:
+        """The subject column of every file of every version."""
+        column = subject_column(contract)
+        for path in _subject_files(_root(contract), column):
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(BATCH_ROWS, columns=[column]):
+                    yield batch.column(0).cast(pa.string())
 
 
 def _clean_up(root: Path) -> None:

@@ -6,17 +6,29 @@ StoreError             an operation on a store failed; parent of
 
 import base64
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from privacy.contracts import AssetContract
 
-__all__ = ["StoreError", "StoreHandler", "StoreLockedError", "plain", "subject_column"]
+__all__ = [
+    "BATCH_ROWS",
+    "StoreError",
+    "StoreHandler",
+    "StoreLockedError",
+    "plain",
+    "subject_column",
+]
+
+# So many rows (keys, entries) are looked at before the next are read.
+BATCH_ROWS = 5_000
 
 
 class StoreError(RuntimeError):
@@ -35,16 +47,25 @@ class StoreHandler(ABC):
         """How many rows (keys, entries) each subject has; subjects without any are left out."""
 
     @abstractmethod
-    def subjects(self, contract: AssetContract) -> set[str]:
-        """Every subject that the store holds."""
-
-    @abstractmethod
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """Everything held about one subject, as JSON-ready rows without the pseudonym."""
 
     @abstractmethod
     def erase(self, contract: AssetContract, pseudonyms: Sequence[str]) -> int:
         """Remove everything about these subjects; returns how many rows (keys, entries) went."""
+
+    @abstractmethod
+    def held(self, contract: AssetContract) -> Iterator[pa.Array]:
+        """What stands in the pseudonym's place of every row (key, entry), as batches of texts; null where a row has no subject.
+
+        Memory stays at a batch, whatever the store holds. Redis may name a key twice while keys come and go.
+        """
+
+    def subjects(self, contract: AssetContract) -> set[str]:
+        """Every subject that the store holds."""
+        return {
+            name for batch in self.held(contract) for name in pc.unique(batch).to_pylist() if name
+        }
 
     def verify(self, contract: AssetContract, pseudonyms: Sequence[str]) -> int:
         """How many rows (keys, entries) of these subjects the store still answers with."""

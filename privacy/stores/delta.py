@@ -1,15 +1,14 @@
 """Delta tables of the lake: found and exported with DuckDB over the snapshot's files, erased by `privacy.lake`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from privacy import lake
 from privacy.contracts import AssetContract, DeltaStore
-from privacy.stores.base import StoreError, StoreHandler, plain, subject_column
+from privacy.stores.base import BATCH_ROWS, StoreError, StoreHandler, plain, subject_column
 
 __all__ = ["DeltaHandler"]
 
@@ -46,16 +45,6 @@ class DeltaHandler(StoreHandler):
         ).to_pylist()
         return {row["subject"]: int(row["rows"]) for row in rows}
 
-    def subjects(self, contract: AssetContract) -> set[str]:
-        """Every subject of the newest snapshot."""
-        path, column = _path(contract), subject_column(contract)
-        if not lake.exists(path):
-            return set()
-        rows = lake.open_table(path).to_pyarrow_dataset().to_batches(columns=[column])
-        return {
-            name for batch in rows for name in pc.unique(batch.column(column)).to_pylist() if name
-        }
-
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """The subject's rows, every column but the pseudonym."""
         rows = _select(contract, "*", "", [pseudonym]).to_pylist()
@@ -67,3 +56,12 @@ class DeltaHandler(StoreHandler):
     def erase(self, contract: AssetContract, pseudonyms: Sequence[str]) -> int:
         """Rewrite the files without the subjects' rows and delete every file no longer in use."""
         return lake.erase(_path(contract), subject_column(contract), pseudonyms)
+
+    def held(self, contract: AssetContract) -> Iterator[pa.Array]:
+        """The subject column of every row of the newest snapshot."""
+        path, column = _path(contract), subject_column(contract)
+        if not lake.exists(path):
+            return
+        rows = lake.open_table(path).to_pyarrow_dataset()
+        for batch in rows.to_batches(columns=[column], batch_size=BATCH_ROWS):
+            yield batch.column(0).cast(pa.string())

@@ -4,12 +4,13 @@ Feast itself can only wipe a whole entity type. Here one subject's key is built 
 removed from it, or the whole key. Field names are hashes, so the view's features are read from Feast's registry.
 """
 
-import re
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg
-from feast.infra.key_encoding_utils import serialize_entity_key
+import pyarrow as pa
+from feast.infra.key_encoding_utils import serialize_entity_key, serialize_entity_key_prefix
 from feast.infra.online_stores.helpers import _mmh3
 from feast.protos.feast.core.FeatureView_pb2 import FeatureView as FeatureViewProto
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
@@ -20,14 +21,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from privacy.contracts import AssetContract, FeastOnlineStore
 from privacy.database import Role, connect
 from privacy.stores.base import StoreError, StoreHandler, plain, subject_column
-from privacy.stores.redis import redis_client
+from privacy.stores.redis import redis_client, scanned
 
 __all__ = ["ALL_VIEWS", "FeastOnlineHandler"]
 
 ALL_VIEWS = "*"
 _TIMES = b"_ts:"
-_ENTITY = re.compile(rb"\x01\x00\x00\x00")  # one join key, serialisation version 3
-_PSEUDONYM = re.compile(rb"[0-9a-f]{32}")
+_SERIALISATION = 3
 
 
 def _store(contract: AssetContract) -> FeastOnlineStore:
@@ -41,7 +41,9 @@ def _key(contract: AssetContract, pseudonym: str) -> bytes:
     entity = EntityKey(
         join_keys=[subject_column(contract)], entity_values=[Value(string_val=pseudonym)]
     )
-    serialised: bytes = serialize_entity_key(entity, entity_key_serialization_version=3)
+    serialised: bytes = serialize_entity_key(
+        entity, entity_key_serialization_version=_SERIALISATION
+    )
     return serialised + _store(contract).project.encode()
 
 
@@ -79,13 +81,6 @@ class FeastOnlineHandler(StoreHandler):
             answers = pipeline.execute()
         return {name: 1 for name, held in zip(pseudonyms, answers, strict=True) if held}
 
-    def subjects(self, contract: AssetContract) -> set[str]:
-        """Every subject with values of any view."""
-        project = _store(contract).project.encode()
-        with redis_client() as client:
-            keys = [key for key in client.scan_iter(b"*" + project) if _ENTITY.match(key)]
-        return {name.decode() for key in keys for name in _PSEUDONYM.findall(key)}
-
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """The subject's feature values, one row for each view."""
         with redis_client() as client:
@@ -117,6 +112,34 @@ class FeastOnlineHandler(StoreHandler):
                     pipeline.delete(key)
             pipeline.execute()
         return len(held)
+
+    def held(self, contract: AssetContract) -> Iterator[pa.Array]:
+        """The pseudonym of every entity of the subject's kind with values of the view."""
+        prefix = serialize_entity_key_prefix([subject_column(contract)], _SERIALISATION)
+        project, view = _store(contract).project.encode(), _store(contract).feature_view
+        with redis_client() as client:
+            for keys in scanned(client, prefix + b"*" + project):
+                whose = {
+                    key: name
+                    for key in keys
+                    if (name := _subject(key, prefix, project)) is not None
+                }
+                with client.pipeline(transaction=False) as pipeline:
+                    for key in whose:
+                        pipeline.hexists(key, _TIMES + view.encode())
+                    present = pipeline.execute() if view != ALL_VIEWS else [True] * len(whose)
+                names = [name for name, kept in zip(whose.values(), present, strict=True) if kept]
+                yield pa.array(names, pa.string())
+
+
+def _subject(key: bytes, prefix: bytes, project: bytes) -> str | None:
+    """The entity's value in `key`; None where the key is of another project, whose name may end alike."""
+    start = len(prefix) + 8
+    if len(key) < start:
+        return None
+    (length,) = struct.unpack("<I", key[start - 4 : start])
+    value, rest = key[start : start + length], key[start + length :]
+    return value.decode(errors="replace") if rest == project else None
 
 
 def _fields(view: str, names: Sequence[str]) -> list[bytes]:

@@ -3,11 +3,13 @@
 import shutil
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from privacy.contracts import AssetContract
 from privacy.database import Role, connect
@@ -27,17 +29,12 @@ __all__ = [
 ]
 
 
-class VaultHandler(StoreHandler):
+class VaultHandler(PostgresHandler):
     """The vault: direct identifiers are exported in clear to their owner; erasing destroys the data key as well."""
 
     def find(self, contract: AssetContract, pseudonyms: Sequence[str]) -> dict[str, int]:
         """1 for each subject that the vault knows."""
         return dict.fromkeys(sorted(Vault().known(pseudonyms)), 1)
-
-    def subjects(self, contract: AssetContract) -> set[str]:
-        """Every subject that the vault knows."""
-        with connect(Role.PRIVACY) as connection:
-            return {row[0] for row in connection.execute("select pseudonym from vault.subjects")}
 
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """Each direct identifier, decrypted."""
@@ -144,6 +141,10 @@ class RequestsHandler(StoreHandler):
                 [wanted],
             ).rowcount
 
+    def held(self, contract: AssetContract) -> Iterator[pa.Array]:
+        """Nothing: the requests hold no pseudonym that can be read."""
+        yield from ()
+
     def tables(self, contract: AssetContract) -> tuple[tuple[str, str], ...]:
         """The table of requests."""
         return (("requests", "privacy_requests"),)
@@ -156,9 +157,9 @@ class RetainedRecordsHandler(StoreHandler):
         """Nobody: what leads to a subject was left behind."""
         return {}
 
-    def subjects(self, contract: AssetContract) -> set[str]:
-        """Nobody who could be told."""
-        return set()
+    def held(self, contract: AssetContract) -> Iterator[pa.Array]:
+        """Nothing: see `find`."""
+        yield from ()
 
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """Nothing: while they led to a subject, the records were exported with the asset they come from."""
@@ -182,13 +183,13 @@ class TemporaryFilesHandler(StoreHandler):
         """Nobody can be found in a temporary file; see `erase`."""
         return {}
 
-    def subjects(self, contract: AssetContract) -> set[str]:
-        """Nobody who could be told."""
-        return set()
-
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """Nothing: these are passing copies of what the other assets hold."""
         return []
+
+    def held(self, contract: AssetContract) -> Iterator[pa.Array]:
+        """Nothing: see `find`."""
+        yield from ()
 
     def erase(self, contract: AssetContract, pseudonyms: Sequence[str]) -> int:
         """Delete whatever no one has changed for an hour; returns how many files and folders."""

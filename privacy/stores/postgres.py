@@ -3,16 +3,17 @@
 A view is searched and exported; it is erased through the tables it reads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 from psycopg import sql
 from psycopg.rows import dict_row
 
 from privacy.contracts import AssetContract, PostgresStore
 from privacy.database import Role, connect
-from privacy.stores.base import StoreError, StoreHandler, plain, subject_column
+from privacy.stores.base import BATCH_ROWS, StoreError, StoreHandler, plain, subject_column
 
 __all__ = ["PostgresHandler", "postgres_store", "relation_exists"]
 
@@ -49,17 +50,6 @@ class PostgresHandler(StoreHandler):
             )
             return dict(connection.execute(query, [list(pseudonyms)]).fetchall())
 
-    def subjects(self, contract: AssetContract) -> set[str]:
-        """Every subject of the table; of a view none, for its tables name them."""
-        store = postgres_store(contract)
-        with connect(Role.PRIVACY) as connection:
-            if store.is_view or not relation_exists(connection, store):
-                return set()
-            query = _statement(
-                "select distinct {subject} from {table} where {subject} is not null", contract
-            )
-            return {row[0] for row in connection.execute(query)}
-
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """The subject's rows, every column but the pseudonym."""
         store = postgres_store(contract)
@@ -85,6 +75,16 @@ class PostgresHandler(StoreHandler):
                 return 0
             query = _statement("delete from {table} where {subject} = any(%s)", contract)
             return connection.execute(query, [list(pseudonyms)]).rowcount
+
+    def held(self, contract: AssetContract) -> Iterator[pa.Array]:
+        """The subject column of every row."""
+        with connect(Role.PRIVACY) as connection:
+            if not relation_exists(connection, postgres_store(contract)):
+                return
+            with connection.cursor("held") as cursor:
+                cursor.execute(_statement("select {subject}::text from {table}", contract))
+                while rows := cursor.fetchmany(BATCH_ROWS):
+                    yield pa.array([row[0] for row in rows], pa.string())
 
     def tables(self, contract: AssetContract) -> tuple[tuple[str, str], ...]:
         """The table itself; a view has no bytes of its own."""

@@ -7,13 +7,15 @@ stream is erased by rebuilding it, entries, groups and pending lists, in one ato
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
+import pyarrow as pa
 import redis
 
 from privacy.contracts import AssetContract, RedisStore, RedisStream
 from privacy.database import redis_url
-from privacy.stores.base import StoreError, StoreHandler
+from privacy.stores.base import BATCH_ROWS, StoreError, StoreHandler, subject_column
 
 __all__ = [
     "RedisKeysHandler",
@@ -21,6 +23,7 @@ __all__ = [
     "key_regex",
     "read_keys",
     "redis_client",
+    "scanned",
     "text_value",
 ]
 
@@ -145,10 +148,14 @@ def _ask(pipeline: Any, key: bytes, kind: bytes) -> None:
             )
 
 
-def keys_of(
-    client: Any, contract: AssetContract, pseudonyms: Sequence[str]
-) -> dict[str, list[bytes]]:
-    """The keys that exist, by subject; a pattern with ``*`` walks over all keys once."""
+def scanned(client: Any, glob: str | bytes) -> Iterator[list[bytes]]:
+    """The keys that match `glob`, in batches."""
+    keys = client.scan_iter(glob, count=_SCAN)
+    while batch := list(islice(keys, BATCH_ROWS)):
+        yield batch
+
+
+def _pattern(contract: AssetContract) -> str:
     if not isinstance(contract.store, RedisStore):
         raise StoreError(f"Asset {contract.key} has no Redis keys ({contract.store.kind}).")
     pattern = contract.store.pattern
@@ -156,6 +163,14 @@ def keys_of(
         raise StoreError(
             f"The key pattern of {contract.key} lacks '{{pseudonym}}': correct its contract."
         )
+    return pattern
+
+
+def keys_of(
+    client: Any, contract: AssetContract, pseudonyms: Sequence[str]
+) -> dict[str, list[bytes]]:
+    """The keys that exist, by subject; a pattern with ``*`` walks over all keys once."""
+    pattern = _pattern(contract)
     if "*" in pattern:
         return _walked(client, pattern, set(pseudonyms))
     keys = [pattern.replace(_PLACE, name).encode() for name in pseudonyms]
@@ -200,16 +215,6 @@ class RedisKeysHandler(StoreHandler):
             found = keys_of(client, contract, pseudonyms)
         return {name: len(keys) for name, keys in found.items()}
 
-    def subjects(self, contract: AssetContract) -> set[str]:
-        """Every subject that has a key."""
-        if not isinstance(contract.store, RedisStore):
-            raise StoreError(f"Asset {contract.key} has no Redis keys ({contract.store.kind}).")
-        pattern = contract.store.pattern
-        matches = key_regex(pattern)
-        with redis_client() as client:
-            found = map(matches.fullmatch, client.scan_iter(key_glob(pattern), count=_SCAN))
-            return {match["pseudonym"].decode() for match in found if match}
-
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """The value of each key, under the contract's pattern in place of the key."""
         with redis_client() as client:
@@ -226,9 +231,25 @@ class RedisKeysHandler(StoreHandler):
             keys = [key for several in found.values() for key in several]
             return int(client.delete(*keys)) if keys else 0
 
+    def held(self, contract: AssetContract) -> Iterator[pa.Array]:
+        """The part of each key's name that the pattern says is the pseudonym."""
+        pattern = _pattern(contract)
+        parts = re.escape(pattern).replace(re.escape(_PLACE), "(.*?)")
+        name = re.compile(parts.replace(re.escape("*"), ".*"), re.DOTALL)
+        with redis_client() as client:
+            for keys in scanned(client, key_glob(pattern)):
+                found = (name.fullmatch(key.decode(errors="replace")) for key in keys)
+                yield pa.array([match[1] for match in found if match], pa.string())
+
 
 def _masked(key: bytes, pseudonym: str) -> str:
     return key.decode(errors="replace").replace(pseudonym, "pseudonym")
+
+
+def _stream(contract: AssetContract) -> str:
+    if not isinstance(contract.store, RedisStream):
+        raise StoreError(f"Asset {contract.key} is no stream ({contract.store.kind}).")
+    return contract.store.key
 
 
 class RedisStreamHandler(StoreHandler):
@@ -236,10 +257,8 @@ class RedisStreamHandler(StoreHandler):
 
     def _entries(self, client: Any, contract: AssetContract) -> Iterator[dict[bytes, bytes]]:
         """The fields of every entry, page by page."""
-        if not isinstance(contract.store, RedisStream):
-            raise StoreError(f"Asset {contract.key} is no stream ({contract.store.kind}).")
         start = "-"
-        while page := client.xrange(contract.store.key, min=start, count=_SCAN):
+        while page := client.xrange(_stream(contract), min=start, count=_SCAN):
             yield from (fields for _, fields in page)
             start = f"({page[-1][0].decode()}"
 
@@ -251,11 +270,6 @@ class RedisStreamHandler(StoreHandler):
                 for name in _named(fields) & wanted:
                     counts[name] += 1
         return {name: count for name, count in counts.items() if count}
-
-    def subjects(self, contract: AssetContract) -> set[str]:
-        """Every subject that an entry may name: each run of 32 digits, for a field need not hold a pseudonym alone."""
-        with redis_client() as client:
-            return {name for fields in self._entries(client, contract) for name in _named(fields)}
 
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """The entries' fields without the pseudonym."""
@@ -274,12 +288,20 @@ class RedisStreamHandler(StoreHandler):
 
     def erase(self, contract: AssetContract, pseudonyms: Sequence[str]) -> int:
         """Rebuild the stream without the subjects' entries; consumers keep their place and their pending entries."""
-        if not isinstance(contract.store, RedisStream):
-            raise StoreError(f"Asset {contract.key} is no stream ({contract.store.kind}).")
-        key = contract.store.key
+        key = _stream(contract)
         with redis_client() as client:
             rebuild = client.register_script(_REBUILD)
             return int(rebuild(keys=[key, f"{key}:rebuilt"], args=list(pseudonyms)))
+
+    def held(self, contract: AssetContract) -> Iterator[pa.Array]:
+        """The subject's field of each entry; null where an entry lacks it."""
+        field, start = subject_column(contract).encode(), b"-"
+        with redis_client() as client:
+            while entries := client.xrange(_stream(contract), start, "+", BATCH_ROWS):
+                names = [fields.get(field) for _, fields in entries]
+                texts = [None if name is None else name.decode(errors="replace") for name in names]
+                yield pa.array(texts, pa.string())
+                start = b"(" + entries[-1][0]
 
 
 def _named(fields: dict[bytes, bytes]) -> set[str]:

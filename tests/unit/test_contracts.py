@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 from pydantic import ValidationError
 
-from orchestration.contracted import contracted_asset, contracts_of
+from orchestration.contracted import RowCountError, contracted_asset, contracts_of
 from privacy.contracts import (
     AssetContract,
     Category,
@@ -78,6 +78,34 @@ def test_an_asset_for_more_than_its_input_was_collected_for_is_refused() -> None
 
     with pytest.raises(ContractError, match=r"lake/letters serves marketing_email.*lake/visits"):
         contracts_of(dg.Definitions(assets=[visits, letters]))
+
+
+def test_an_aggregate_table_says_how_many_people_stand_behind_a_row() -> None:
+    silent = _personal(category=Category.AGGREGATE, subject=None, withhold=None)
+    counted = silent.model_copy(update={"people": ("subjects",)})
+
+    def _defined(contract: AssetContract) -> dg.Definitions:
+        @contracted_asset(contract, group="lake", kinds=["delta"])
+        def visits() -> None: ...
+
+        return dg.Definitions(assets=[visits])
+
+    assert contracts_of(_defined(counted)) == [counted]
+    with pytest.raises(ContractError, match=r"lake/visits is an aggregate.*`people`.*10 or more"):
+        contracts_of(_defined(silent))
+
+
+def test_an_asset_that_does_not_say_how_many_rows_it_holds_fails() -> None:
+    said: dict[str, int] = {}
+
+    @contracted_asset(_personal(), group="lake", kinds=["delta"])
+    def visits() -> dg.MaterializeResult[None]:
+        return dg.MaterializeResult(metadata=dict(said))
+
+    with pytest.raises(RowCountError, match="lake/visits does not say how many rows"):
+        dg.materialize([visits])
+    said["dagster/row_count"] = 0
+    assert dg.materialize([visits]).success
 
 
 def test_the_contract_gives_an_asset_its_key_owner_and_description() -> None:

@@ -1,5 +1,4 @@
-{% set smallest_group = var('smallest_group', 10) %}
--- A figure stands for {{ smallest_group }} people or more, or it is null. Buyers and returners of a day are two groups.
+-- A figure stands for {{ smallest_group() }} people or more, or it is null. Buyers and returners of a day are two groups.
 with lines as (
     select
         order_id,
@@ -41,16 +40,16 @@ returned as (
 
 select
     coalesce(ordered.day, returned.day) as day,
-    case when ordered.customers >= {{ smallest_group }} then ordered.customers end as customers,
-    case when ordered.customers >= {{ smallest_group }} then ordered.orders end as orders,
-    case when ordered.customers >= {{ smallest_group }} then ordered.items end as items,
-    case when ordered.customers >= {{ smallest_group }} then ordered.revenue end as revenue,
-    case when ordered.customers >= {{ smallest_group }} then ordered.currency end as currency,
+    case when ordered.customers >= {{ smallest_group() }} then ordered.customers end as customers,
+    case when ordered.customers >= {{ smallest_group() }} then ordered.orders end as orders,
+    case when ordered.customers >= {{ smallest_group() }} then ordered.items end as items,
+    case when ordered.customers >= {{ smallest_group() }} then ordered.revenue end as revenue,
+    case when ordered.customers >= {{ smallest_group() }} then ordered.currency end as currency,
     case
-        when ordered.customers >= {{ smallest_group }} then round(ordered.revenue / ordered.orders, 2)
+        when ordered.customers >= {{ smallest_group() }} then round(ordered.revenue / ordered.orders, 2)
     end as average_order_value,
-    case when returned.customers >= {{ smallest_group }} then returned.customers end as returning_customers,
-    case when returned.customers >= {{ smallest_group }} then returned.returns end as returns,
-    case when returned.customers >= {{ smallest_group }} then returned.items end as returned_items
+    case when returned.customers >= {{ smallest_group() }} then returned.customers end as returning_customers,
+    case when returned.customers >= {{ smallest_group() }} then returned.returns end as returns,
+    case when returned.customers >= {{ smallest_group() }} then returned.items end as returned_items
 from ordered
 full outer join returned on ordered.day = returned.day

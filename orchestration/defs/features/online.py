@@ -7,9 +7,15 @@ import dagster as dg
 from feast import FeatureView
 
 from feature_repo.definitions import product_attributes, product_popularity, subject_profile
+from feature_repo.views import product_popularity_contract
 from orchestration.contracted import contracted_asset
+from privacy.contracts import SMALLEST_GROUP
 from recommenders.consented_online_store import contract_of
+from recommenders.features import COUNTS, feature_store, latest
 from recommenders.materialisation import materialise
+
+# Products asked for in one call.
+_ASKED = 500
 
 
 def _columns(view: FeatureView) -> Mapping[str, str]:
@@ -46,6 +52,24 @@ def _online_asset(view: FeatureView, source: str) -> dg.AssetsDefinition:
         )
 
     return materialised
+
+
+@dg.asset_check(
+    asset=product_popularity_contract.key.split("/"),
+    blocking=True,
+    description="No count that is online lies from 1 to 9: fewer than ten people would stand behind it.",
+)
+def no_count_of_few_people() -> dg.AssetCheckResult:
+    """Ask the online store for every product of the lake, as a reader of it would."""
+    products = latest(product_popularity)["product_id"].to_pylist()
+    features = [f"{product_popularity.name}:{name}" for name in COUNTS]
+    broken = dict.fromkeys(COUNTS, 0)
+    for start in range(0, len(products), _ASKED):
+        rows = [{"product_id": name} for name in products[start : start + _ASKED]]
+        found = feature_store().get_online_features(features, rows).to_dict()
+        for name in COUNTS:
+            broken[name] += sum(0 < (count or 0) < SMALLEST_GROUP for count in found[name])
+    return dg.AssetCheckResult(passed=not any(broken.values()), metadata=broken)
 
 
 subject_profile_online = _online_asset(subject_profile, "lake/subject_profile")

@@ -6,6 +6,7 @@ import pyarrow.compute as pc
 from orchestration.contracted import contracted_asset
 from privacy import lake
 from recommenders.training_set import (
+    COLUMN_TYPES,
     SERVICE,
     TRAINING_SET,
     retrieve_training_set,
@@ -30,6 +31,7 @@ CHECK = dg.AssetCheckSpec(
         "lake/product_popularity",
         "lake/products",
     ],
+    columns={name: str(kind) for name, kind in COLUMN_TYPES.items()},
     check_specs=[CHECK],
 )
 def training_set() -> dg.MaterializeResult[None]:
@@ -38,11 +40,9 @@ def training_set() -> dg.MaterializeResult[None]:
     version = lake.replace(TRAINING_SET, rows)
     missing = sum(rows[name].null_count for name in ("pseudonym", "product_id", "event_timestamp"))
     with_profile = pc.sum(pc.is_valid(rows["interactions_30d"])).as_py() or 0
-    columns = [dg.TableColumn(field.name, str(field.type)) for field in rows.schema]
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": rows.num_rows,
-            "dagster/column_schema": dg.TableSchema(columns=columns),
             "rows_with_profile": with_profile,
             "delta_version": version,
             "feature_service": SERVICE,

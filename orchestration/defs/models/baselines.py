@@ -23,10 +23,14 @@ from recommenders.trending import surprise
 __all__ = ["popularity", "trending"]
 
 _DEPS = ("lake/product_popularity", "lake/products")
+_COLUMNS = {"product_id": "string", "score": "float"}
 
 
 def trending_scores(items: Catalogue, snapshot: pl.DataFrame) -> NDArray[np.float64]:
-    """Shape (items,): `surprise` of the last week's weighted counts, expected from the snapshot's trend."""
+    """Shape (items,): `surprise` of the last week's weighted counts, expected from the snapshot's trend.
+
+    A count that is unknown, because few people stand behind it, adds nothing: the item is judged by its other counts.
+    """
     counts = {"views_7d": "page_view", "carts_7d": "add_to_cart", "purchases_7d": "purchase"}
     weighted = pl.sum_horizontal(
         pl.col(column).fill_null(0) * EVENT_WEIGHTS[kind] for column, kind in counts.items()
@@ -37,12 +41,16 @@ def trending_scores(items: Catalogue, snapshot: pl.DataFrame) -> NDArray[np.floa
 
 
 def _stored(
-    contract: AssetContract, items: Catalogue, scores: NDArray[np.float64]
+    contract: AssetContract,
+    items: Catalogue,
+    snapshot: pl.DataFrame,
+    scores: NDArray[np.float64],
 ) -> dg.MaterializeResult[None]:
     manifest = save_artifact(
         contract,
         lambda folder: write_item_scores(items, scores, folder),
         data_versions=data_versions("product_popularity", "products"),
+        smallest_group=_smallest_group(snapshot),
     )
     best = np.argsort(-scores, kind="stable")[:10]
     rows = [f"| {items.product_ids[row]} | {scores[row]:.2f} |" for row in best]
@@ -56,15 +64,24 @@ def _stored(
     )
 
 
-@contracted_asset(POPULARITY, group="models", kinds={"polars", "numpy"}, deps=_DEPS)
+def _smallest_group(snapshot: pl.DataFrame) -> int | None:
+    """Fewest people behind a score; None where nothing is scored."""
+    fewest = snapshot["subjects"].min()
+    return fewest if isinstance(fewest, int) else None
+
+
+@contracted_asset(
+    POPULARITY, group="models", kinds={"polars", "numpy"}, deps=_DEPS, columns=_COLUMNS
+)
 def popularity() -> dg.MaterializeResult[None]:
     """Keep the newest popularity of each product as a model version."""
     items, snapshot = catalogue(), popularity_snapshot()
-    return _stored(POPULARITY, items, item_column(items, snapshot, pl.col("popularity")))
+    scores = item_column(items, snapshot, pl.col("popularity"))
+    return _stored(POPULARITY, items, snapshot, scores)
 
 
-@contracted_asset(TRENDING, group="models", kinds={"polars", "numpy"}, deps=_DEPS)
+@contracted_asset(TRENDING, group="models", kinds={"polars", "numpy"}, deps=_DEPS, columns=_COLUMNS)
 def trending() -> dg.MaterializeResult[None]:
     """Keep how far each product's last week stands out as a model version."""
-    items = catalogue()
-    return _stored(TRENDING, items, trending_scores(items, popularity_snapshot()))
+    items, snapshot = catalogue(), popularity_snapshot()
+    return _stored(TRENDING, items, snapshot, trending_scores(items, snapshot))

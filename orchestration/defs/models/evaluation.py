@@ -16,7 +16,7 @@ from orchestration.defs.models.inputs import (
 from orchestration.defs.models.plots import metrics_plot, metrics_table, weights_plot
 from orchestration.defs.profiles.weights import EVENT_WEIGHTS
 from recommenders.artifacts import save_artifact
-from recommenders.evaluation import EvaluationError
+from recommenders.evaluation import EvaluationError, Metrics
 from recommenders.experiment import Report, run_experiment
 from recommenders.interactions import InteractionsError
 from recommenders.model_files import REPORT
@@ -30,11 +30,19 @@ BEATS_POPULARITY = dg.AssetCheckSpec(
 )
 
 
+# One row for each model that was measured.
+_COLUMNS = {
+    name: "string" if name == "model" else "int" if name == "subjects" else "double"
+    for name in Metrics.model_fields
+}
+
+
 @contracted_asset(
     EVALUATION,
     group="models",
     kinds={"lightfm", "matplotlib"},
     deps=["lake/interactions", "lake/products"],
+    columns=_COLUMNS,
     check_specs=[BEATS_POPULARITY],
 )
 def evaluation() -> dg.MaterializeResult[None]:
@@ -53,10 +61,12 @@ def evaluation() -> dg.MaterializeResult[None]:
         lambda folder: _write(report, folder),
         parameters=report.parameters.model_dump(),
         metrics={row.model: row.model_dump() for row in report.everybody},
+        smallest_group=report.smallest_group,
         **provenance,
     )
     return dg.MaterializeResult(
-        metadata=_metadata(report) | {"version": manifest.version}, check_results=[_check(report)]
+        metadata=_metadata(report) | {"version": manifest.version},
+        check_results=[_check(report)],
     )
 
 
@@ -67,6 +77,7 @@ def _write(report: Report, folder: Path) -> None:
 def _metadata(report: Report) -> dict[str, Any]:
     lightfm = report.metrics_of("lightfm")
     return {
+        "dagster/row_count": len(report.everybody),
         "plot": dg.MetadataValue.md(metrics_plot(report)),
         "all_subjects": dg.MetadataValue.md(metrics_table(report.everybody)),
         "subjects_with_history": dg.MetadataValue.md(metrics_table(report.known)),
@@ -105,7 +116,7 @@ def _nothing_to_measure(why: str, provenance: dict[str, Any]) -> dg.MaterializeR
         EVALUATION, lambda folder: None, metrics={"not_measured": why}, **provenance
     )
     return dg.MaterializeResult(
-        metadata={"version": manifest.version, "not_measured": why},
+        metadata={"dagster/row_count": 0, "version": manifest.version, "not_measured": why},
         check_results=[
             dg.AssetCheckResult(
                 check_name=BEATS_POPULARITY.name,

@@ -16,6 +16,7 @@ from orchestration.defs.models.inputs import (
     training_events,
 )
 from orchestration.defs.profiles.weights import EVENT_WEIGHTS
+from privacy.stores import handler_for
 from recommenders.artifacts import (
     Manifest,
     latest_version,
@@ -44,6 +45,12 @@ __all__ = ["item_index", "lightfm"]
     group="models",
     kinds={"lightfm", "numpy"},
     deps=["lake/interactions", "lake/products", "consent/records", "models/evaluation"],
+    columns={
+        "pseudonym": "string",
+        "purchased": "list<string>",
+        "recent": "list<string>",
+        "subject_vector": "list<float>",
+    },
 )
 def lightfm() -> dg.MaterializeResult[None]:
     """Train on everything that may be used, with the parameters that the evaluation chose.
@@ -89,8 +96,18 @@ def _saved(trained: FactorModel, **provenance: Any) -> tuple[FactorModel, Manife
             **provenance,
         )
         if set(model.subject_rows) <= permitted(list(model.subject_rows), LIGHTFM):
+            _take_out_of_older_versions()
             return model, manifest
         remove_version(manifest.name, manifest.version)
+
+
+def _take_out_of_older_versions() -> None:
+    """The live version serves until the next is published; who left must not wait for that."""
+    handler = handler_for(LIGHTFM)
+    held = {name for batch in handler.held(LIGHTFM) for name in batch.to_pylist()}
+    left = held - permitted(held, LIGHTFM)
+    if left:
+        handler.erase(LIGHTFM, sorted(left))
 
 
 def _trained(parameters: LightFMParameters, events: pl.DataFrame) -> FactorModel:
@@ -108,6 +125,7 @@ def _trained(parameters: LightFMParameters, events: pl.DataFrame) -> FactorModel
     group="models",
     kinds={"faiss"},
     deps=["models/lightfm", "lake/products"],
+    columns={"product_id": "string", "item_vector": "list<float>"},
 )
 def item_index() -> dg.MaterializeResult[None]:
     """Index the trained product vectors, beside the catalogue with its stock as of now."""
@@ -120,6 +138,7 @@ def item_index() -> dg.MaterializeResult[None]:
         lambda folder: write_item_index(items, index, folder),
         data_versions=data_versions("products"),
         parameters={"lightfm_version": version, "items": len(index)},
+        smallest_group=model.smallest_group,
     )
     return dg.MaterializeResult(
         metadata={

@@ -26,6 +26,7 @@ ANSWERS = dg.AssetCheckSpec(
     group="serving",
     kinds={"python"},
     deps=[f"models/{name}" for name in (*_MODELS, "evaluation")],
+    columns={"model": "string", "version": "string"},
     check_specs=[ANSWERS],
 )
 def ranker() -> dg.MaterializeResult[None]:
@@ -36,6 +37,7 @@ def ranker() -> dg.MaterializeResult[None]:
     empty = [str(ask.touchpoint) for ask in requests if not loaded.recommend(ask).items]
     return dg.MaterializeResult(
         metadata={
+            "dagster/row_count": len(live.versions),
             **{f"{name}_version": version for name, version in live.versions.items()},
             "published": dg.MetadataValue.timestamp(live.published),
             "milliseconds_per_ranking": _milliseconds(loaded),

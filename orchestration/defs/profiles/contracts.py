@@ -58,7 +58,7 @@ POPULARITY = AssetContract(
     key="lake/product_popularity",
     owner=_OWNER,
     description="Views, carts and purchases of each product, its decayed popularity and its trend, counted over subjects who "
-    "agree to analytics.",
+    "agree to analytics; a figure of fewer than ten of them is left out.",
     category=Category.AGGREGATE,
     purposes=(
         Purpose.ANALYTICS,
@@ -69,6 +69,7 @@ POPULARITY = AssetContract(
     legal_basis=LegalBasis.CONSENT,
     retention=_THREE_YEARS,
     store=DeltaStore(path="product_popularity"),
+    people=("subjects",),
 )
 PRODUCTS = no_personal_data(
     "lake/products",

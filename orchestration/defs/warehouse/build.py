@@ -92,6 +92,7 @@ def warehouse(context: dg.AssetExecutionContext) -> Iterator[Any]:
     group="warehouse",
     kinds=("dbt", "html"),
     deps=MODELS,
+    columns={"model": "string", "description": "string", "columns": "list<string>"},
 )
 def docs() -> dg.MaterializeResult[None]:
     """Write the page to `dbt/docs/index.html` in the state folder."""
@@ -109,8 +110,8 @@ def docs() -> dg.MaterializeResult[None]:
     shutil.copyfile(page.with_name("static_index.html"), page)
     return dg.MaterializeResult(
         metadata={
+            "dagster/row_count": len(MODELS),
             "page": "dbt/docs/index.html",
-            "models": len(MODELS),
             "bytes": page.stat().st_size,
         }
     )

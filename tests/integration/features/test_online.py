@@ -10,6 +10,7 @@ from feast import FeatureView
 
 import recommenders.consented_online_store as gate
 from feature_repo.definitions import product_attributes, product_popularity, subject_profile
+from orchestration.defs.features.online import no_count_of_few_people
 from privacy import lake
 from privacy.contracts import AssetContract
 from recommenders.features import (
@@ -25,6 +26,7 @@ from recommenders.features import (
 from recommenders.materialisation import materialise
 from recommenders.online_profile import keep_online
 from recommenders.permission import permitted
+from tests.integration.features.conftest import NEWEST, POPULARITY_SCHEMA, write
 
 Record = Callable[..., None]
 
@@ -206,7 +208,9 @@ def test_a_project_whose_name_ends_alike_is_left_alone(redis_client: "redis.Redi
 def test_product_features_hold_every_product_once() -> None:
     products = product_features().set_index("product_id")
     assert list(products.sort_index().index) == ["p1", "p2", "p3"]
-    assert products["popularity"].to_dict() == {"p1": 1.5, "p2": 1.5, "p3": 0.0}
+    assert products["popularity"].dropna().to_dict() == {"p1": 1.5, "p2": 1.5}
+    assert products["purchases_30d"].dropna().to_dict() == {"p1": 20, "p2": 20}
+    assert products["carts_7d"].isna().all()
     assert products["price"].isna()["p2"]
     assert list(products["in_stock_sizes"].isna().sort_index()) == [False, True, True]
 
@@ -226,3 +230,45 @@ def test_the_ranker_service_answers_for_a_subject_and_a_product(consent: Record)
     assert answer["category_affinity"] == [0.75]
     assert answer["price_affinity"] == [0.5]
     assert answer["brand"] == ["Wren"]
+
+
+def _counts(product: str) -> dict[str, list[object]]:
+    names = [f"product_popularity:{name}" for name in ("carts_7d", "purchases_30d")]
+    rows = [{"product_id": product}]
+    found: dict[str, list[object]] = feature_store().get_online_features(names, rows).to_dict()
+    return {name: found[name] for name in ("carts_7d", "purchases_30d")}
+
+
+def _popular(*products: str, carts: int | None) -> None:
+    row = {"event_timestamp": NEWEST, "created": NEWEST, "subjects": 40, "purchases_30d": 20}
+    rows = [row | {"product_id": name, "carts_7d": carts} for name in products]
+    write("product_popularity", POPULARITY_SCHEMA, rows)
+
+
+def test_a_count_that_is_unknown_is_unknown_online() -> None:
+    _popular("p1", "p2", carts=None)
+    materialise(product_popularity)
+    assert _counts("p1") == {"carts_7d": [None], "purchases_30d": [20]}
+    assert no_count_of_few_people().passed  # type: ignore[union-attr]
+
+
+def test_a_count_of_few_people_that_came_online_fails_the_check() -> None:
+    _popular("p1", "p2", carts=9)
+    materialise(product_popularity)
+    result = no_count_of_few_people()
+    assert not result.passed  # type: ignore[union-attr]
+    assert {name: entry.value for name, entry in result.metadata.items()}["carts_7d"] == 2  # type: ignore[union-attr]
+
+
+def test_a_product_that_lost_its_row_goes_offline_and_keeps_its_other_views() -> None:
+    _popular("p1", "p2", carts=None)
+    materialise(product_popularity)
+    materialise(product_attributes)
+    _popular("p2", carts=None)
+    assert materialise(product_popularity).removed == 1
+    assert _counts("p1") == {"carts_7d": [None], "purchases_30d": [None]}
+    assert _counts("p2") == {"carts_7d": [None], "purchases_30d": [20]}
+    found = feature_store().get_online_features(
+        ["product_attributes:brand"], [{"product_id": "p1"}]
+    )
+    assert found.to_dict()["brand"] == ["Wren"]

@@ -10,7 +10,7 @@ from orchestration.defs.features import online, registry
 from orchestration.defs.features.training_set import training_set
 from privacy import lake
 from recommenders.features import apply_definitions
-from recommenders.training_set import retrieve_training_set
+from recommenders.training_set import COLUMN_TYPES, retrieve_training_set
 
 Record = Callable[..., None]
 TIME = pa.timestamp("us", tz="UTC")
@@ -58,10 +58,10 @@ def test_no_feature_is_later_than_its_event() -> None:
     offsets = [timedelta(days=days, hours=days) for days in range(36)]
     _interactions([("subject-a", "p1", NEWEST - offset) for offset in offsets])
     rows = retrieve_training_set().to_pandas()
-    # `interactions_30d` and `product_views_7d` of the test's snapshots are their age in weeks.
-    for feature in ("interactions_30d", "product_views_7d"):
+    # `interactions_30d` of the test's snapshots is their age in weeks, `product_views_7d` ten times that.
+    for feature, per_week in (("interactions_30d", 1), ("product_views_7d", 10)):
         known = rows[rows[feature].notna()]
-        taken = NEWEST - pd.to_timedelta(known[feature] * 7, unit="D")
+        taken = NEWEST - pd.to_timedelta(known[feature] / per_week * 7, unit="D")
         assert (taken < known["event_timestamp"]).all()
         in_reach = known["event_timestamp"] <= NEWEST
         assert ((known["event_timestamp"] - taken)[in_reach] <= WEEK).all()
@@ -98,6 +98,7 @@ def test_subjects_who_do_not_agree_or_object_are_left_out(objection: Record) -> 
 def test_without_interactions_the_set_is_empty_but_has_its_columns() -> None:
     _interactions([])
     empty = retrieve_training_set()
+    assert dict(zip(empty.schema.names, empty.schema.types, strict=True)) == COLUMN_TYPES
     _interactions([("subject-a", "p1", NEWEST)])
     assert empty.num_rows == 0
     assert empty.schema == retrieve_training_set().schema
@@ -111,6 +112,7 @@ def test_the_assets_fill_both_stores(consent: Record) -> None:
         online.subject_profile_online,
         online.product_popularity_online,
         online.product_attributes_online,
+        online.no_count_of_few_people,
         training_set,
     ]
     result = dg.materialize(assets, instance=dg.DagsterInstance.ephemeral())
@@ -118,5 +120,6 @@ def test_the_assets_fill_both_stores(consent: Record) -> None:
     assert all(check.passed for check in result.get_asset_check_evaluations())
     written = lake.open_table("training_set").to_pandas()
     assert list(written["category_affinity"]) == [0.75]
+    assert written["carts_7d"].isna().all()
     statistics = lake.open_table("training_set").metadata().configuration
     assert "pseudonym" not in statistics["delta.dataSkippingStatsColumns"].split(",")

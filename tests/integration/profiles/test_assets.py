@@ -10,7 +10,16 @@ import pytest
 
 from consent import ledger, objections
 from consent.ledger import ConsentRecord, Decision
-from orchestration.defs.profiles import assets, contracts, interaction_matrix, products, publish
+from orchestration.contract_checks import examine
+from orchestration.defs.profiles import (
+    assets,
+    contracts,
+    interaction_matrix,
+    product_popularity,
+    products,
+    publish,
+)
+from orchestration.defs.profiles.checks import no_count_of_few_people
 from orchestration.defs.profiles.publish import publish_of_subjects
 from orchestration.ingest.interactions import SCHEMA, append_interactions
 from privacy import lake
@@ -25,6 +34,8 @@ DAY = timedelta(days=1)
 NEWEST = datetime(2026, 6, 1, 12, tzinfo=UTC)
 AGREES, REFUSES, WITHDREW, OBJECTS, NO_TRAINING, LATE = (f"{number:032x}" for number in range(6))
 ALL = (AGREES, REFUSES, WITHDREW, OBJECTS, NO_TRAINING, LATE)
+# With the three who may be counted they are ten; they agree to analytics alone.
+CROWD = tuple(f"{number:032x}" for number in range(100, 107))
 BEHAVIOUR = (Purpose.ANALYTICS, Purpose.PERSONALISATION, Purpose.MODEL_TRAINING)
 
 
@@ -35,7 +46,8 @@ def _say(subject: str, purpose: Purpose, decision: Decision, at: datetime) -> No
 
 @pytest.fixture
 def shop(spark: "SparkSession") -> Iterator[None]:
-    """Six subjects who each viewed a coat 20 days and bought it 5 days before the newest event; each with another will."""
+    """Six subjects who each viewed a coat 20 days and bought it 5 days before the newest event, each with another will; and
+    a crowd that did the same."""
     events = [
         {
             "pseudonym": subject,
@@ -45,7 +57,7 @@ def shop(spark: "SparkSession") -> Iterator[None]:
             "source": "test",
             "source_key": f"{subject}{kind}",
         }
-        for subject in ALL
+        for subject in (*ALL, *CROWD)
         for kind, days in (("page_view", 20), ("purchase", 5))
     ]
     lake.replace("interactions", pa.Table.from_pylist([], schema=SCHEMA))
@@ -61,6 +73,8 @@ def shop(spark: "SparkSession") -> Iterator[None]:
     for subject in (AGREES, WITHDREW, OBJECTS, NO_TRAINING):
         for purpose in BEHAVIOUR:
             _say(subject, purpose, Decision.OPT_IN, NEWEST - 100 * DAY)
+    for subject in CROWD:
+        _say(subject, Purpose.ANALYTICS, Decision.OPT_IN, NEWEST - 100 * DAY)
     for purpose in BEHAVIOUR:
         _say(WITHDREW, purpose, Decision.OPT_OUT, NEWEST - DAY)
         _say(REFUSES, purpose, Decision.OPT_OUT, NEWEST - 100 * DAY)
@@ -93,7 +107,7 @@ def test_each_asset_holds_whoever_agrees_to_its_purposes(shop: None) -> None:
     assert result.success
     assert all(check.passed for check in result.get_asset_check_evaluations())
     visits = {(row["pseudonym"], row["started_at"]) for row in _rows("sessions")}
-    assert {subject for subject, _ in visits} == {AGREES, NO_TRAINING, LATE}
+    assert {subject for subject, _ in visits} == {AGREES, NO_TRAINING, LATE, *CROWD}
     assert (LATE, NEWEST - 20 * DAY) not in visits
     matrix = {row["pseudonym"]: row["weight"] for row in _rows("interaction_matrix")}
     assert matrix == {AGREES: 9.0, LATE: 8.0}
@@ -102,8 +116,34 @@ def test_each_asset_holds_whoever_agrees_to_its_purposes(shop: None) -> None:
     assert clock == NEWEST - 5 * DAY + timedelta(microseconds=1)
     assert {subject for subject, at in profiles if at == clock} == {AGREES, NO_TRAINING, LATE}
     assert {subject for subject, at in profiles if at != clock} == {AGREES}
-    popularity = {row["event_timestamp"]: row for row in _rows("product_popularity")}
-    assert popularity[clock]["purchases_7d"] == 3
+    (popular,) = _rows("product_popularity")
+    assert (popular["event_timestamp"], popular["subjects"]) == (clock, 10)
+    assert (popular["views_7d"], popular["purchases_7d"]) == (0, 10)
+
+
+def test_nine_people_make_no_product_popular(shop: None) -> None:
+    objections.object_to(CROWD[0], contracts.POPULARITY.key, "test")
+    result = dg.materialize([assets.lake_product_popularity, no_count_of_few_people])
+    assert result.success
+    assert _rows("product_popularity") == []
+    assert all(check.passed for check in result.get_asset_check_evaluations())
+
+
+def test_a_count_of_few_events_fails_the_check(shop: None) -> None:
+    row = {"product_id": "coat", "event_timestamp": NEWEST, "subjects": 40, "views_7d": 400}
+    for carts, passed in ((0, True), (None, True), (10, True), (9, False)):
+        rows = pa.Table.from_pylist([row | {"carts_7d": carts}], schema=product_popularity.SCHEMA)
+        lake.replace("product_popularity", rows)
+        result = no_count_of_few_people()
+        assert isinstance(result, dg.AssetCheckResult)
+        assert result.passed is passed
+
+
+def test_the_contract_of_popularity_breaks_with_a_row_of_nine_people(shop: None) -> None:
+    row = {"product_id": "coat", "event_timestamp": NEWEST, "subjects": 9}
+    rows = pa.Table.from_pylist([row], schema=product_popularity.SCHEMA)
+    lake.replace("product_popularity", rows)
+    assert examine(contracts.POPULARITY)["groups_of_too_few_people"] == 1
 
 
 def test_what_the_metadata_says_is_counts_alone(shop: None) -> None:

@@ -52,42 +52,103 @@ def _popularity(events: "DataFrame") -> dict[tuple[str, datetime], dict[str, Any
     return {(row["product_id"], row["event_timestamp"]): row for row in table.to_pylist()}
 
 
+def _each(
+    people: range, kind: str, product: str, days: float
+) -> list[tuple[str, str | None, str, str | None, float]]:
+    """The same event of each of `people`."""
+    return [(f"{number:032x}", None, kind, product, days) for number in people]
+
+
+TEN, TEN_OTHERS = range(10), range(10, 20)
+
+
 def test_a_shop_that_knows_purchases_alone_is_ranked_by_them(spark: "SparkSession") -> None:
     rows = _popularity(
         _events(
             spark,
-            (SUBJECT, None, "purchase", "coat", 0.0),
-            (OTHER, None, "purchase", "coat", 20.0),
-            (OTHER, None, "purchase", "dress", 400.0),
+            *_each(TEN, "purchase", "coat", 0.0),
+            *_each(TEN_OTHERS, "purchase", "coat", 20.0),
+            *_each(TEN_OTHERS, "purchase", "dress", 400.0),
         )
     )
     coat, dress = rows["coat", CLOCK], rows["dress", CLOCK]
     assert (coat["views_7d"], coat["carts_7d"], coat["purchases_7d"], coat["purchases_30d"]) == (
         0,
         0,
-        1,
-        2,
+        10,
+        20,
     )
-    assert coat["popularity"] == pytest.approx(8 + 8 * 2 ** (-20 / 14))
-    assert coat["trend"] == pytest.approx((4 * 8 + 8) / (16 + 8))
+    assert coat["subjects"] == 20
+    assert coat["popularity"] == pytest.approx(10 * (8 + 8 * 2 ** (-20 / 14)))
+    assert coat["trend"] == pytest.approx((4 * 80 + 8) / (160 + 8))
     assert 0 < dress["popularity"] < 1e-6
     assert dress["trend"] == 1.0
     earlier = rows["coat", CLOCK - timedelta(weeks=1)]
-    assert (earlier["purchases_7d"], earlier["purchases_30d"]) == (0, 1)
-    assert earlier["popularity"] == pytest.approx(8 * 2 ** (-13 / 14))
+    assert (earlier["purchases_7d"], earlier["purchases_30d"]) == (0, 10)
+    assert earlier["subjects"] == 10
+    assert earlier["popularity"] == pytest.approx(10 * 8 * 2 ** (-13 / 14))
 
 
 def test_what_was_only_shown_or_put_back_is_not_popular(spark: "SparkSession") -> None:
     rows = _popularity(
         _events(
             spark,
-            (SUBJECT, None, "impression", "coat", 0.0),
-            (SUBJECT, None, "remove_from_cart", "dress", 0.0),
+            *_each(TEN, "impression", "coat", 0.0),
+            *_each(TEN, "remove_from_cart", "dress", 0.0),
             (SUBJECT, None, "search", None, 0.0),
         )
     )
     assert {key[0] for key in rows} == {"dress"}
     assert rows["dress", CLOCK]["popularity"] == 0.0
+
+
+def test_a_product_has_a_row_from_the_tenth_person_on(spark: "SparkSession") -> None:
+    rows = _popularity(
+        _events(
+            spark,
+            *_each(range(9), "page_view", "coat", 20.0),
+            *_each(range(9), "page_view", "coat", 10.0),
+            *_each(range(9, 10), "page_view", "coat", 1.0),
+            *_each(range(9), "purchase", "dress", 20.0),
+        )
+    )
+    assert list(rows) == [("coat", CLOCK)]
+    assert rows["coat", CLOCK]["subjects"] == 10
+
+
+def test_a_count_of_few_people_is_unknown_and_the_trend_does_not_tell_it(
+    spark: "SparkSession",
+) -> None:
+    often = [event for _ in range(30) for event in _each(range(9), "page_view", "coat", 1.0)]
+    rows = _popularity(
+        _events(
+            spark,
+            *_each(TEN, "add_to_cart", "coat", 20.0),
+            *_each(range(3), "purchase", "coat", 20.0),
+            *often,
+        )
+    )
+    coat = rows["coat", CLOCK]
+    assert (coat["views_7d"], coat["carts_7d"], coat["purchases_7d"]) == (None, 0, 0)
+    assert coat["purchases_30d"] is None
+    assert coat["trend"] == 1.0
+
+
+def test_a_trend_is_told_where_nobody_is_left_or_ten_came(spark: "SparkSession") -> None:
+    rows = _popularity(
+        _events(
+            spark,
+            *_each(TEN, "page_view", "quiet", 20.0),
+            *_each(TEN, "page_view", "loud", 20.0),
+            *_each(TEN_OTHERS, "page_view", "loud", 1.0),
+            *_each(range(9), "page_view", "faint", 20.0),
+            *_each(TEN_OTHERS, "page_view", "faint", 300.0),
+        )
+    )
+    assert rows["quiet", CLOCK]["trend"] == pytest.approx(8 / (10 + 8))
+    assert rows["loud", CLOCK]["trend"] == pytest.approx((4 * 10 + 8) / (20 + 8))
+    assert rows["loud", CLOCK]["views_7d"] == 10
+    assert rows["faint", CLOCK]["trend"] == 1.0
 
 
 def test_visits_follow_the_source_or_a_pause_of_half_an_hour(spark: "SparkSession") -> None:

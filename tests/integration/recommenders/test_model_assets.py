@@ -8,14 +8,23 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+from numpy.typing import NDArray
 
 from consent.ledger import ConsentRecord, Decision, append
-from consent.objections import object_to
+from consent.objections import object_to, withdraw
+from orchestration.contract_checks import examine
 from orchestration.contracted import CONTRACT_METADATA_KEY
 from orchestration.defs.models import baselines, evaluation, lightfm, ranker
+from orchestration.defs.models.contracts import (
+    EVALUATION,
+    ITEM_INDEX,
+    LIGHTFM,
+    POPULARITY,
+    TRENDING,
+)
 from orchestration.defs.models.inputs import training_events
 from privacy import lake
-from privacy.contracts import Purpose
+from privacy.contracts import SMALLEST_GROUP, Purpose
 from privacy.settings import PlatformSettings
 from recommenders.artifacts import latest_version, load_manifest, version_folder
 from recommenders.model_files import load_factor_model
@@ -80,15 +89,21 @@ def _events() -> pa.Table:
     return pa.table({**columns, "event_timestamp": pa.array(columns["event_timestamp"], TIME)})
 
 
+def _of_many(counts: NDArray[np.int64]) -> pa.Array:
+    """`counts` as the lake keeps them: unknown from 1 to 9."""
+    return pa.array(counts, mask=(counts > 0) & (counts < SMALLEST_GROUP))
+
+
 def _popularity() -> pa.Table:
     rows = np.arange(ITEMS)
     return pa.table(
         {
             "product_id": [f"P{row:03d}" for row in rows],
             "event_timestamp": pa.array([UNTIL] * ITEMS, TIME),
-            "views_7d": rows,
-            "carts_7d": rows // 4,
-            "purchases_7d": rows // 8,
+            "subjects": 10 + rows,
+            "views_7d": _of_many(rows),
+            "carts_7d": _of_many(rows // 4),
+            "purchases_7d": _of_many(rows // 8),
             "popularity": rows.astype(float),
             "trend": np.where(rows % 10, 1.0, 3.0),
         }
@@ -196,6 +211,63 @@ def test_the_manifest_says_what_the_model_was_made_from(
     assert {"popularity", "trending", "lightfm"} <= set(manifest.metrics)
     assert manifest.subject_arrays == {"subjects.parquet": ["subject_vectors.npy"]}
     assert manifest.contract.key == "models/lightfm"
+
+
+def test_every_asset_says_how_many_rows_it_holds(materialised: dg.ExecuteInProcessResult) -> None:
+    rows = {
+        asset.key.to_user_string(): _metadata(materialised, asset.key.to_user_string())[
+            "dagster/row_count"
+        ]
+        for asset in ASSETS
+    }
+    assert rows == {
+        "models/popularity": ITEMS,
+        "models/trending": ITEMS,
+        "models/evaluation": 5,
+        "models/lightfm": SUBJECTS - 4,
+        "models/item_index": ITEMS,
+        "serving/ranker": 4,
+    }
+
+
+def test_every_model_holds_to_its_contract(materialised: dg.ExecuteInProcessResult) -> None:
+    for contract in (POPULARITY, TRENDING, EVALUATION, LIGHTFM, ITEM_INDEX):
+        findings = examine(contract)
+        assert findings.clean, (contract.key, findings)
+    assert examine(LIGHTFM)["rows"] == SUBJECTS - 4
+    for name, fewest in (("popularity", 10), ("trending", 10)):
+        manifest = load_manifest(version_folder(name, latest_version(name)))
+        assert manifest.smallest_group == fewest
+
+
+def test_scores_of_a_snapshot_of_few_people_break_the_contract(
+    materialised: dg.ExecuteInProcessResult,
+) -> None:
+    few = _popularity().set_column(2, "subjects", pa.array([9] * ITEMS))
+    lake.replace("product_popularity", few)
+    try:
+        dg.materialize([baselines.popularity])
+        assert examine(POPULARITY)["groups_of_too_few_people"] == 1
+    finally:
+        lake.replace("product_popularity", _popularity())
+        dg.materialize([baselines.popularity])
+
+
+def test_who_leaves_the_model_is_out_of_the_version_that_still_serves(
+    materialised: dg.ExecuteInProcessResult,
+) -> None:
+    serving = latest_version("lightfm")
+    leaver = pseudonym(20)
+    assert leaver in load_factor_model(serving).subject_rows
+    object_to(leaver, LIGHTFM.key, "privacy_centre")
+    try:
+        assert dg.materialize([lightfm.lightfm]).success
+        assert latest_version("lightfm") != serving
+        assert leaver not in load_factor_model(serving).subject_rows
+        assert examine(LIGHTFM).clean
+    finally:
+        withdraw(leaver, LIGHTFM.key, "privacy_centre")
+        dg.materialize([lightfm.lightfm, lightfm.item_index, ranker.ranker])
 
 
 def test_no_pseudonym_is_in_metadata(materialised: dg.ExecuteInProcessResult) -> None:
