@@ -1,6 +1,6 @@
 """The stamp of each store: the number of the last finished erasure that it went through."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from privacy import tombstone_journal
@@ -12,37 +12,54 @@ from privacy.stores.redis import redis_client
 __all__ = ["advance", "stamp", "stamps"]
 
 _FILE = ".epoch"
+_POSTGRES, _REDIS = "Postgres", "Redis"
 REDIS_KEY = "sv:epoch"
 
 
 def advance() -> int:
-    """Stamp every store with the next number, then count it in the journal: a crash in between makes no store look old."""
-    number = tombstone_journal.read().epoch + 1
-    stamp(number)
-    tombstone_journal.append_epoch(number)
-    return number
+    """Count one more finished erasure; stamps what is current, then notes it in the journal.
+
+    In this order a crash makes no store look old. A store that was restored keeps its old stamp: `privacy.restore` alone may
+    say that it is current again.
+    """
+    epoch = tombstone_journal.read().epoch
+    current = [name for name, held in stamps().items() if held is None or held >= epoch]
+    _stamp(current, epoch + 1)
+    tombstone_journal.append_epoch(epoch + 1)
+    return epoch + 1
 
 
 def stamp(number: int) -> None:
-    """Stamp every store that exists with `number`."""
+    """Stamp every store with `number`."""
+    _stamp(stamps(), number)
+
+
+def _stamp(names: Iterable[str], number: int) -> None:
+    for name in names:
+        if name == _POSTGRES:
+            _stamp_postgres(number)
+        elif name == _REDIS:
+            with redis_client() as client:
+                client.set(REDIS_KEY, number)
+        else:
+            # An empty folder is made and stamped, for what is written into it later is newer than this erasure.
+            write_private(_folders()[name] / _FILE, str(number))
+
+
+def _stamp_postgres(number: int) -> None:
     with connect(Role.PRIVACY) as connection:
         connection.execute(
             "insert into requests.erasure_epoch (number) values (%s) "
             "on conflict (one_row) do update set number = excluded.number",
             [number],
         )
-    with redis_client() as client:
-        client.set(REDIS_KEY, number)
-    for folder in _folders().values():
-        if folder.is_dir():
-            write_private(folder / _FILE, str(number))
 
 
 def stamps() -> Mapping[str, int | None]:
     """The stamp of each store by its name; 0 for one that has none, None for one that is empty and can hold nobody."""
     return {
-        "Postgres": _postgres(),
-        "Redis": _redis(),
+        _POSTGRES: _postgres(),
+        _REDIS: _redis(),
         **{name: _folder(folder) for name, folder in _folders().items()},
     }
 

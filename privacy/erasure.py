@@ -70,7 +70,6 @@ def erase_everywhere(subjects: Sequence[Subject], registry: Registry) -> bool:
     done &= request_steps.run(subjects, _BUILT, "erase", _removed_built)
     done &= request_steps.run(subjects, _REDIS, "purge", _none(scrub_redis))
     done &= request_steps.run(subjects, _POSTGRES, "purge", _purge_postgres(subjects, registry))
-    done &= request_steps.run(subjects, _EPOCH, "stamp", _none(epochs.advance))
     for contract in registry.holding_subjects:
         done &= request_steps.run(subjects, contract.key, "verify", _verify(contract))
     for place, search in (
@@ -80,6 +79,8 @@ def erase_everywhere(subjects: Sequence[Subject], registry: Registry) -> bool:
         (_FILES, search_state),
     ):
         done &= request_steps.run(subjects, place, "verify", _searched(subjects, place, search))
+    if done:
+        done = request_steps.run(subjects, _EPOCH, "stamp", _none(epochs.advance))
     return done
 
 

@@ -18,8 +18,11 @@ from privacy import lake, tombstones
 from privacy.contracts import Purpose
 from privacy.corrections import overlaid
 from privacy.database import Role, connect
+from privacy.erasure import erase_from
 from privacy.pseudonymise import PseudonymisedBatch, Pseudonymiser
+from privacy.registry import load
 from privacy.restore import refuse_restored
+from privacy.stores.scrub import scrub_redis
 
 __all__ = ["asset_key", "ingest"]
 
@@ -39,6 +42,7 @@ _CONSENT_COLUMNS = (
 _EVENTS_SERVE = (Purpose.PERSONALISATION, Purpose.ANALYTICS)
 # Tables whose rows subjects may correct, and the column that names a row; a customer has one row.
 _CORRECTED = {"customers": None, "feedback": "feedback_id", "interactions": "source_key"}
+_STREAM = "platform/event_stream"
 _Write = Callable[[pa.Table], int]
 
 
@@ -140,15 +144,17 @@ def _write_allowed(rows: pa.Table, summary: IngestSummary, write: _Write) -> int
 
 
 def _drain_stream(summary: IngestSummary) -> None:
+    late: set[str] = set()
+
     def store(page: event_stream.EventPage) -> None:
         relational.quarantine(event_stream.SOURCE, page.refused)
         summary.read += page.read
         summary.quarantined += len(page.refused)
         with tombstones.writing():
             pseudonyms = page.rows["pseudonym"].to_pylist()
-            alive = page.rows.filter(
-                pa.array([not gone for gone in tombstones.is_erased(pseudonyms)], pa.bool_())
-            )
+            gone = tombstones.is_erased(pseudonyms)
+            late.update(name for name, erased in zip(pseudonyms, gone, strict=True) if erased)
+            alive = page.rows.filter(pa.array([not erased for erased in gone], pa.bool_()))
             summary.tombstoned += page.rows.num_rows - alive.num_rows
             agreed = alive.filter(
                 served(alive["pseudonym"], alive["event_timestamp"], _EVENTS_SERVE)
@@ -159,6 +165,10 @@ def _drain_stream(summary: IngestSummary) -> None:
         summary.written += written
 
     event_stream.drain(store)
+    if late:
+        # An erased subject's late events are dropped, and their bytes leave Redis's files as well.
+        erase_from(load().get(_STREAM), sorted(late))
+        scrub_redis()
 
 
 def _left_out(table_name: str) -> list[str]:

@@ -234,7 +234,7 @@ class RedisKeysHandler(StoreHandler):
     def held(self, contract: AssetContract) -> Iterator[pa.Array]:
         """The part of each key's name that the pattern says is the pseudonym."""
         pattern = _pattern(contract)
-        parts = re.escape(pattern).replace(re.escape("{pseudonym}"), "(.*?)")
+        parts = re.escape(pattern).replace(re.escape(_PLACE), "(.*?)")
         name = re.compile(parts.replace(re.escape("*"), ".*"), re.DOTALL)
         with redis_client() as client:
             for keys in scanned(client, key_glob(pattern)):
@@ -270,11 +270,6 @@ class RedisStreamHandler(StoreHandler):
                 for name in _named(fields) & wanted:
                     counts[name] += 1
         return {name: count for name, count in counts.items() if count}
-
-    def subjects(self, contract: AssetContract) -> set[str]:
-        """Every subject that an entry may name: each run of 32 digits, for a field need not hold a pseudonym alone."""
-        with redis_client() as client:
-            return {name for fields in self._entries(client, contract) for name in _named(fields)}
 
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
         """The entries' fields without the pseudonym."""

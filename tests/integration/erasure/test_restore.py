@@ -1,0 +1,207 @@
+"""What an old backup brings back is recognised, refused, and erased again before anything reads it."""
+
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import redis
+
+from orchestration.servers.platform import start_servers
+from privacy import audit, certificates, lake, registry, requests, signing, tombstones
+from privacy.database import Role, connect, redis_url
+from privacy.file_search import needles_of, search_files
+from privacy.requests import RequestStatus
+from privacy.restore import RestoredError, after_restore, refuse_restored, returned
+from privacy.tombstone_journal import JournalError, journal_path, read
+from privacy.vault import CUSTOMER_NUMBER, Vault
+from tests.integration.erasure.conftest import OwnPlatform
+from tests.integration.people import conftest as fill
+from tests.integration.people.conftest import CONTRACTS, MODEL, People
+
+# Feast's registry needs an apply of its own; the handlers of its online store are tested with `people`.
+STORES = tuple(contract for contract in CONTRACTS if not contract.key.startswith("features/"))
+
+
+@pytest.fixture
+def filled(own_platform: OwnPlatform) -> People:
+    registry.publish(STORES)
+    resolved = Vault().resolve(CUSTOMER_NUMBER, ["C-1001", "C-1002"], create=True)
+    people = People(*(name for name in resolved if name))
+    Vault().store_direct(people.both, {"name": ["Quilla Zephyrine", "Odo Brandt"]})
+    fill._fill_postgres(people)
+    fill._fill_lake(people)
+    fill._fill_model(people)
+    client = redis.Redis.from_url(redis_url())
+    fill._fill_redis(people, client)
+    client.close()
+    return people
+
+
+def erase(pseudonym: str) -> None:
+    [request] = requests.submit_erasures([pseudonym], "test")
+    done = requests.process(request.request_id)
+    assert (done.status, done.unfinished) == (RequestStatus.COMPLETED, ())
+
+
+def in_vault(pseudonym: str) -> bool:
+    return pseudonym in Vault().known([pseudonym])
+
+
+def in_lake(pseudonym: str) -> bool:
+    return lake.holds("interactions", "pseudonym", [pseudonym])
+
+
+def in_redis(pseudonym: str) -> bool:
+    client = redis.Redis.from_url(redis_url())
+    try:
+        return bool(client.exists(f"sv:consent:{{{pseudonym}}}"))
+    finally:
+        client.close()
+
+
+def in_model(pseudonym: str) -> bool:
+    return pseudonym in fill_subjects()
+
+
+def fill_subjects() -> set[str]:
+    from privacy.stores import handler_for
+
+    return handler_for(MODEL).subjects(MODEL)
+
+
+WHERE: dict[str, Callable[[str], bool]] = {
+    "postgres": in_vault,
+    "lake": in_lake,
+    "redis": in_redis,
+    "models": in_model,
+}
+NAMES = {"postgres": "Postgres", "lake": "the lake", "redis": "Redis", "models": "the models"}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("restored", [tuple(WHERE), ("lake",), ("redis",)], ids="+".join)
+def test_a_restored_backup_is_erased_again_before_anything_reads_it(
+    own_platform: OwnPlatform, filled: People, restored: tuple[str, ...]
+) -> None:
+    home = own_platform.settings.home
+    own_platform.back_up()
+    erase(filled.leaver)
+    refuse_restored()
+    own_platform.restore(*restored)
+    assert all(WHERE[store](filled.leaver) for store in restored), "the backup holds them"
+    if "postgres" not in restored:
+        assert returned(registry.load()) == {filled.leaver}
+
+    with pytest.raises(RestoredError) as refusal:
+        refuse_restored()
+    assert all(NAMES[store] in str(refusal.value) for store in restored)
+    with pytest.raises(RestoredError):
+        list(start_servers(own_platform.settings, ("dagster-code", "ranker")))
+
+    report = after_restore()
+
+    assert (report.returned, report.incomplete) == (1, ())
+    assert not any(found(filled.leaver) for found in WHERE.values())
+    assert all(found(filled.stayer) for found in WHERE.values())
+    assert search_files(home, needles_of([filled.leaver])).holding == {}
+    refuse_restored()
+    assert audit.check().faults == ()
+    done = [each for each in requests.listed(open_only=False) if each.kind == "erasure"]
+    for request in done:
+        certificates.check(certificates.get(request.request_id), signing.public_key_pem())
+    assert after_restore().returned == 0, "repeating it finds nobody"
+
+
+@pytest.mark.timeout(600)
+def test_the_journal_alone_tells_a_restored_database_who_was_erased_and_when(
+    own_platform: OwnPlatform, filled: People, tmp_path: Path
+) -> None:
+    own_platform.back_up()
+    erase(filled.leaver)
+    lookups = Vault().lookups(CUSTOMER_NUMBER, ["C-1001"])
+    [at] = tombstones.erased_at(lookups)
+    assert at is not None
+    own_platform.restore(*WHERE)
+    assert tombstones.is_erased([filled.leaver]) == [False], "the backup knows of no erasure"
+
+    after_restore()
+
+    assert tombstones.is_erased(filled.both) == [True, False]
+    assert tombstones.erased_at(lookups) == [at], "who came back since is not taken for the past"
+    assert at < datetime.now(UTC)
+
+
+@pytest.mark.timeout(600)
+def test_a_copy_of_the_journal_serves_where_its_own_was_lost(
+    own_platform: OwnPlatform, filled: People, tmp_path: Path
+) -> None:
+    own_platform.back_up()
+    erase(filled.leaver)
+    copy = tmp_path / "journal.jsonl"
+    shutil.copyfile(journal_path(), copy)
+    journal_path().unlink()
+    own_platform.restore(*WHERE)
+
+    assert after_restore([copy]).returned == 1
+    assert not in_vault(filled.leaver)
+    assert read().lines[: len(read(copy).lines)] == read(copy).lines
+
+
+@pytest.mark.timeout(600)
+def test_what_cannot_be_erased_again_keeps_the_platform_refused(
+    own_platform: OwnPlatform, filled: People
+) -> None:
+    own_platform.back_up()
+    erase(filled.leaver)
+    own_platform.restore(*WHERE)
+    stray = own_platform.settings.home / "stray.txt"
+    stray.write_text(filled.leaver)
+
+    report = after_restore()
+    assert [request.status for request in report.incomplete] == [RequestStatus.INCOMPLETE]
+    with pytest.raises(RestoredError):
+        refuse_restored()
+
+    stray.unlink()
+    assert after_restore().incomplete == ()
+    refuse_restored()
+
+
+@pytest.mark.timeout(300)
+def test_the_journal_shows_what_was_done_to_it(own_platform: OwnPlatform, filled: People) -> None:
+    for name in filled.both:
+        tombstones.record([name], [], datetime.now(UTC))
+    path = journal_path()
+    whole = path.read_bytes()
+    assert len(read().tombstones) == 2
+    assert not any(name.encode() in whole for name in filled.both)
+
+    for spoiled in (
+        whole.replace(b"pseudonym", b"identifier", 1),
+        whole.split(b"\n", 1)[1],
+        b"\n".join(reversed(whole.split(b"\n")[:-1])) + b"\n",
+    ):
+        path.write_bytes(spoiled)
+        with pytest.raises(JournalError, match=r"journal\.jsonl, line \d"):
+            read()
+
+    path.write_bytes(whole + b'{"tombstones": [["pseudonym", "ab')
+    assert len(read().tombstones) == 2, "what a crash cut short never counted"
+    tombstones.record(["0" * 32], [], datetime.now(UTC))
+    assert len(read().tombstones) == 3
+
+
+def test_an_erasure_does_not_count_before_the_journal_has_it(
+    own_platform: OwnPlatform, filled: People
+) -> None:
+    journal_path().parent.mkdir(parents=True, exist_ok=True)
+    journal_path().mkdir()
+    [request] = requests.submit_erasures([filled.leaver], "test")
+    tried = requests.process(request.request_id)
+    assert tried.status is RequestStatus.INCOMPLETE
+    assert any("platform/tombstones" in reason for reason in tried.unfinished)
+    with connect(Role.PRIVACY) as connection:
+        held = connection.execute("select count(*) from requests.tombstones").fetchone()
+    assert held == (0,)
