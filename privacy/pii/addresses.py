@@ -17,7 +17,7 @@ __all__ = ["addresses"]
 
 STREET, PLACE = "STREET_ADDRESS", "LOCATION"
 
-_WORD = r"\p{Lu}[\p{L}'\u2019.\-]*"
+_WORD = r"\p{Lu}[\p{L}'\u2019.\-]{0,40}"
 _AFTER_NAME = (
     r"Street|St|Str|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Court|Ct|Close|Crescent|Square|Boulevard|Blvd|Way|Terrace|Place|Parkway|Pkwy"
     r"|Highway|Hwy|Grove|Gardens|Mews|Alley|Hill|Path|Trail|Circle|Loop|Quay|Parade|Esplanade|Promenade"
@@ -87,20 +87,20 @@ class _Streets(LocalRecognizer):  # type: ignore[misc]
             # 12 Baker Street; 03751 9 Fourth Avenue
             rf"(?<![\w.,])(?:\d{{1,5}}\s)?\d{{1,5}}[a-zA-Z]?,?\s(?:{_WORD}\s){{1,3}}(?:{_AFTER_NAME})\b\.?(?:\s(?:Street|St)\b)?",
             # 233 Erzsébet tér 19.
-            rf"(?:(?<![\w.,])\d{{1,5}}\s)?(?:\b{_WORD}\s)(?:[\p{{L}}.]+\s){{0,2}}(?i:{_AFTER_NAME_ABROAD})\s{_NUMBER}\.?",
+            rf"(?:(?<![\w.,])\d{{1,5}}\s)?(?<![\p{{L}}.'\u2019\-]){_WORD}\s(?:[\p{{L}}.]{{1,40}}\s){{0,2}}(?i:{_AFTER_NAME_ABROAD})\s{_NUMBER}\.?",
             # 5 bis rue de la Paix; 86036 Rua do Arenque 1634; rue des Lilas 66
-            rf"(?<![\w.,])(?:\d{{1,5}}\s)?\d{{1,5}}(?:[ ]?(?:bis|ter|[a-z]))?,?\s(?i:{_BEFORE_NAME})\s{_OF}{_WORD}(?:\s{_OF}{_WORD}){{0,3}}(?:,?\s{_NUMBER})?",
-            rf"\b(?i:{_BEFORE_NAME})\s{_OF}{_WORD}(?:\s{_OF}{_WORD}){{0,3}},?\s{_NUMBER}",
+            rf"(?<![\w.,])(?:\d{{1,5}}\s)?\d{{1,5}}(?:[ ]?(?:bis|ter|[a-z]))?,?\s(?i:{_BEFORE_NAME})\s{_OF}{_WORD}(?:[ ]{_OF}{_WORD}){{0,3}}(?:,?[ ]{_NUMBER})?",
+            rf"\b(?i:{_BEFORE_NAME})\s{_OF}{_WORD}(?:[ ]{_OF}{_WORD}){{0,3}},?[ ]{_NUMBER}",
             # 935 69 Gordon Apt. 4: whatever lies between a number and a unit
             rf"(?<![\w.,])\d{{1,5}}\s(?:[\p{{L}}\d'\u2019.\-]+[ ]){{0,4}}[\p{{L}}\d'\u2019.\-]+{_GAP}{_UNIT}",
-            rf"(?:\b{_WORD}[ ])+\d{{1,4}},?{_GAP}{_UNIT}",
+            rf"(?<![\w.\-])(?:{_WORD}[ ]){{1,4}}\d{{1,4}},?{_GAP}{_UNIT}",
             rf"(?i:the\scorner\sof)\s(?:\d+\s)?(?:[\p{{L}}.'\u2019\-]+\s){{1,4}}(?:\d+\.?\s)?(?i:and)\s(?:(?:\d+\s)?{_WORD}\s?){{1,3}}(?:\d+\b)?(?<!\s)",
             _BOX,
             _UNIT,
         )
     )
     # Berliner Straße 12b; 28245 Puruntie 82: a word with such an ending is looked for where a number follows one.
-    _NUMBERED = regex.compile(rf"(?P<word>[\p{{L}}\-]+\.?)\s?{_NUMBER}\.?")
+    _NUMBERED = regex.compile(rf"(?<![\p{{L}}\-])(?P<word>[\p{{L}}\-]{{1,80}}\.?)\s?{_NUMBER}\.?")
     _WORDS_BEFORE = regex.compile(rf"(?:(?<![\w.,])\d{{3,5}}\s)?(?:\b{_WORD}\s){{0,2}}$")
     _UNITS_AFTER = regex.compile(rf"(?:{_GAP}{_UNIT}){{1,2}}")
     _PLACE_AFTER = regex.compile(
@@ -143,7 +143,9 @@ class _Streets(LocalRecognizer):  # type: ignore[misc]
             if _is_street(match["word"]):
                 at = max(0, match.start() - 60)
                 before = self._WORDS_BEFORE.search(text, at, match.start())
-                yield (before.start() if before else match.start()), match.end()
+                start = before.start() if before else match.start()
+                if start < match.start() or match["word"].lower() not in _ENDINGS:
+                    yield start, match.end()
 
     def _with_units(self, text: str, end: int) -> int:
         match = self._UNITS_AFTER.match(text, end)
@@ -165,7 +167,7 @@ def _is_street(word: str) -> bool:
     lowered = word.lower()
     if word == lowered and "str" not in word:
         return False
-    return lowered.endswith(_ENDINGS) or lowered[_STEM - 1 :].endswith(_ENDINGS_OF_STEMS)
+    return lowered.endswith(_ENDINGS) or lowered[_STEM:].endswith(_ENDINGS_OF_STEMS)
 
 
 class _AddressLines(_Streets):

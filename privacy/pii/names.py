@@ -11,8 +11,8 @@ from privacy.pii.given_names import AMBIGUOUS, GIVEN_NAMES, words
 __all__ = ["PERSON", "introduces", "is_full_name", "names"]
 
 PERSON = "PERSON"
-_PLAIN = r"\p{Lu}(?:\p{L}|['\u2019](?!s\b)|-)*\p{Ll}(?:\p{L}|['\u2019](?!s\b)|-)*"
-_CAPITALISED = r"\p{Lu}[\p{L}'\u2019\-]*\p{Ll}[\p{L}'\u2019\-]*"
+_PLAIN = r"\p{Lu}(?=[^\s]{0,30}\p{Ll})(?:\p{L}|['\u2019](?!s\b)|-){1,30}"
+_CAPITALISED = r"\p{Lu}(?=[\p{L}'\u2019\-]{0,30}\p{Ll})[\p{L}'\u2019\-]{1,30}"
 _PARTICLE = r"(?:von der|von|van der|van den|van|zu|de la|de|du|der|da|di|del|dos|la|le|al|bin|ben|O['\u2019])"
 _NAME = rf"{_CAPITALISED}(?:[ ](?:\p{{Lu}}\.?[ ]|{_PARTICLE}[ ])?{_CAPITALISED}){{0,2}}"
 _TITLES = r"(?:mr|mrs|ms|miss|herrn?|frau|mme|mlle|madame|monsieur|dr|prof)"
@@ -64,9 +64,9 @@ _BESIDE_FULL_NAMES = (
     "i'm", "i\u2019m", "i am", "ich bin", "je suis", "this is", "speak", "talk", "write", "follow", "meet", "by ", "under ", "contact ", "ask ", "email ", "add ", "remove ", "von ",
     "chez ", "concert de", "say", "sagt", "said", "told", "wrote", "explained", "asked", "shouted", "live", "schrieb", "meinte", "dit", "écrit", "habite", "'s ", "\u2019s ",
 )  # fmt: skip
-_TOKENS = regex.compile(rf"(?<![\p{{L}}@.\d_#]){_NAME}")
+_TOKENS = regex.compile(rf"(?<![\p{{L}}@.\d_#'\u2019\-]){_NAME}")
 _INITIALLED = regex.compile(
-    rf"(?<![\p{{L}}@.\d])({_CAPITALISED})[ ]\p{{Lu}}\.?[ ]{_CAPITALISED}(?![\p{{L}}@])"
+    rf"(?<![\p{{L}}@.\d'\u2019\-])({_CAPITALISED})[ ]\p{{Lu}}\.?[ ]{_CAPITALISED}(?![\p{{L}}@])"
 )
 _OWN_NAME = regex.compile(
     rf"(?i:\b(?:my name is|mein name ist|ich hei(?:ß|ss)e|je m['\u2019]appelle))\s+{_CAPITALISED}"
@@ -191,8 +191,8 @@ def names() -> tuple[TriggeredRecognizer, ...]:
     )
     full_names = _Announced(
         rf"(?i:\b(?:I['\u2019]m|I\sam|ich bin|je suis|this is|{_CONTACTS}))\s\K{full}",
-        rf"(?<![\p{{L}}@.]){full}(?=\s(?:{_WHO})\b)",
-        rf"(?<![\p{{L}}@.]){full}(?=['\u2019]s\s)",
+        rf"(?<![\p{{L}}@.'\u2019\-]){full}(?=\s(?:{_WHO})\b)",
+        rf"(?<![\p{{L}}@.'\u2019\-]){full}(?=['\u2019]s\s)",
         least=2,
     )
     return (

@@ -69,8 +69,8 @@ def recognizers() -> tuple[TriggeredRecognizer, ...]:
             "OPAQUE_TOKEN",
             r"\d[A-Za-z]|[A-Za-z]\d|-\d|\d{9}",
             r"(?i)\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b",
-            r"(?<![\p{L}\d])(?=[\p{L}_]*\d[\p{L}_]*[\d\p{L}_]*\d)(?=[\d_]*\p{L})[\p{L}\d_]{10,}(?![\p{L}\d])",
-            r"(?<!\w)\p{L}{2,}(?:-[\p{L}\d]+)*-(?=\p{L}*\d)(?=\d*\p{L})[\p{L}\d]{8,}(?!\w)",
+            r"(?<![\p{L}\d_])(?=[\p{L}_]*\d[\p{L}_]*[\d\p{L}_]*\d)(?=[\d_]*\p{L})[\p{L}\d_]{10,}(?![\p{L}\d])",
+            r"(?<![\w\-])\p{L}{2,40}(?:-[\p{L}\d]{1,40}){0,6}-(?=\p{L}*\d)(?=\d*\p{L})[\p{L}\d]{8,}(?!\w)",
             r"(?<!\d)\d{9,}(?!\d)",
         ),
     )
@@ -84,13 +84,13 @@ def _internet() -> tuple[TriggeredRecognizer, ...]:
         expressions(
             "EMAIL_ADDRESS",
             r"(?i)[(\[{]\s?(?:at|ät|arobase)\s?[)\]}]",
-            r"(?i)[\w.+\-]+\s?[(\[{]\s?(?:at|ät|arobase)\s?[)\]}]\s?[\w.\-]+(?:\s?(?:\.|[(\[{]\s?(?:dot|punkt|point)\s?[)\]}])\s?\w{2,})?",
+            r"(?i)(?<![\w.+\-])[\w.+\-]{1,64}\s?[(\[{]\s?(?:at|ät|arobase)\s?[)\]}]\s?[\w.\-]+(?:\s?(?:\.|[(\[{]\s?(?:dot|punkt|point)\s?[)\]}])\s?\w{2,})?",
         ),
         expressions(
             "URL",
             rf"(?i)https?://|www\.|\.(?:{_TLDS})",
             rf"(?i)\b(?:https?://|www\.)[^\s<>\"']*{_URL_END}/?",
-            rf"(?<![\w@.])(?:[a-z0-9\-]+\.)+(?:{_TLDS})\b(?:/[^\s<>\"']*{_URL_END})?",
+            rf"(?<![\w@.\-])(?:[a-z0-9\-]{{1,63}}\.){{1,8}}(?:{_TLDS})\b(?:/[^\s<>\"']*{_URL_END})?",
         ),
         expressions("SOCIAL_HANDLE", "@", r"(?<![\w@])@[\w.]{3,}"),
         TriggeredRecognizer("IP_ADDRESS", _IP_TRIGGER, _IpAddresses("IP_ADDRESS", *_IP)),

@@ -48,8 +48,9 @@ ENTITIES = (
     "PERSON",
     "DATE_OF_BIRTH",
 )
-# What stock Presidio finds already is kept; what it does not is to be found.
-_STOCK_COMPLETE = frozenset({"EMAIL_ADDRESS", "IBAN_CODE", "IP_ADDRESS", "URL"})
+# Without a model stock Presidio finds none of these; least F1 instead of "not below stock".
+_OURS_ALONE = {"STREET_ADDRESS": 0.8, "PERSON": 0.65}
+_OF_BOTH = tuple(entity for entity in ENTITIES if entity not in _OURS_ALONE)
 _LABELLED_PLACES = frozenset({"GPE", "ZIP_CODE"})
 _FOUND_PLACES = frozenset({"LOCATION"})
 _BIRTH = re.compile(r"born|birth", re.IGNORECASE)
@@ -70,7 +71,8 @@ def run(quick: bool) -> list[Figure]:
     tuned, held_out = rows[:half], rows[half : half + 150 if quick else None]
     seen = {row["template_id"] for row in tuned}
     unseen = [row for row in held_out if row["template_id"] not in seen]
-    ours, stock = Detector().find, _stock()
+    detector, stock = Detector(), _stock()
+    ours: Find = detector.find
     figures = [figure for entity in ENTITIES for figure in _figures(entity, held_out, ours, stock)]
     return [
         *figures,
@@ -82,7 +84,7 @@ def run(quick: bool) -> list[Figure]:
 def _figures(entity: str, rows: Texts, ours: Find, stock: Find) -> list[Figure]:
     mine, theirs = _scored(entity, rows, ours), _scored(entity, rows, stock)
     why = None if mine.labelled else "none among these texts"
-    goal = Goal(">=", theirs.f1 or 0.0) if mine.labelled else None
+    goal = Goal(">=", _OURS_ALONE.get(entity, theirs.f1 or 0.0)) if mine.labelled else None
     return [
         Figure(f"{entity}: precision", mine.precision, "share", theirs.precision, why=why),
         Figure(f"{entity}: recall", mine.recall, "share", theirs.recall, why=why),
@@ -91,29 +93,28 @@ def _figures(entity: str, rows: Texts, ours: Find, stock: Find) -> list[Figure]:
 
 
 def _overall(rows: Texts, unseen: Texts, ours: Find, stock: Find) -> list[Figure]:
-    mine, theirs = _total(rows, ours), _total(rows, stock)
+    both = "types that stock finds too"
+    unknown = f"all types, {len(unseen)} texts of unseen templates"
     return [
-        Figure("all types: precision", mine.precision, "share", theirs.precision),
-        Figure("all types: recall", mine.recall, "share", theirs.recall),
-        Figure(
-            f"all types: F1 of {mine.labelled}",
-            mine.f1,
-            "share",
-            theirs.f1,
-            Goal(">=", 1.5, of="ratio"),
-        ),
-        _unseen_figure(unseen, ours, stock),
+        *_totals(both, _OF_BOTH, rows, (ours, stock), Goal(">=", 1.0, of="ratio")),
+        *_totals("all types", ENTITIES, rows, (ours, stock), Goal(">=", 1.5, of="ratio")),
+        *_totals(unknown, ENTITIES, unseen, (ours, stock), None)[-1:],
     ]
 
 
-def _unseen_figure(rows: Texts, ours: Find, stock: Find) -> Figure:
-    mine, theirs = _total(rows, ours), _total(rows, stock)
-    name = f"all types, {len(rows)} texts of unseen templates: F1 of {mine.labelled}"
-    return Figure(name, mine.f1, "share", theirs.f1)
+def _totals(
+    title: str, entities: Sequence[str], rows: Texts, finders: tuple[Find, Find], goal: Goal | None
+) -> list[Figure]:
+    mine, theirs = (_total(entities, rows, find) for find in finders)
+    return [
+        Figure(f"{title}: precision", mine.precision, "share", theirs.precision),
+        Figure(f"{title}: recall", mine.recall, "share", theirs.recall),
+        Figure(f"{title}: F1 of {mine.labelled}", mine.f1, "share", theirs.f1, goal),
+    ]
 
 
-def _total(rows: Texts, find: Find) -> Score:
-    scores = [_scored(entity, rows, find) for entity in ENTITIES]
+def _total(entities: Sequence[str], rows: Texts, find: Find) -> Score:
+    scores = [_scored(entity, rows, find) for entity in entities]
     return Score(
         sum(one.matched for one in scores),
         sum(one.found for one in scores),
