@@ -50,7 +50,7 @@ TAGS: list[dict[str, Any]] = [
     },
     {
         "name": "privacy requests",
-        "description": "Access and erasure over all assets, from receipt to completion.",
+        "description": "The six rights of a person over all assets, from receipt to completion.",
     },
     {"name": "operations", "description": "Health and metrics, for those who run the platform."},
 ]
