@@ -89,6 +89,8 @@ def test_the_workspace_loads_the_definitions_that_the_project_entry_names() -> N
 def test_everything_runs_daily_and_privacy_requests_are_watched() -> None:
     repository = _definitions().get_repository_def()
     assert repository.get_schedule_def("daily").job.name == "everything"
+    signing = repository.get_schedule_def("consent_daily")
+    assert signing.default_status is dg.DefaultScheduleStatus.RUNNING
     sensor = repository.get_sensor_def("privacy_requests_sensor")
     assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
     everything = repository.get_job("everything").asset_layer.executable_asset_keys
