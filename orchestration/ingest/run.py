@@ -1,5 +1,6 @@
 """The ingest of one canonical table: read, pseudonymise, leave out, write, count."""
 
+import json
 from collections.abc import Callable, Iterator
 
 import pyarrow as pa
@@ -30,6 +31,8 @@ _CONSENT_COLUMNS = (
     "policy_version",
     "source",
     "source_key",
+    "policy_sha256",
+    "language",
 )
 _Write = Callable[[pa.Table], int]
 
@@ -83,8 +86,21 @@ def _writer(table: Table) -> _Write:
         lake.create_or_open(PATH, SCHEMA)
         return append_interactions
     if table.name == "consents":
-        return lambda rows: ledger.append(rows.select(_CONSENT_COLUMNS))
+        return lambda rows: ledger.append(
+            rows.select(_CONSENT_COLUMNS).append_column("proof", _proofs(rows))
+        )
     return lambda rows: relational.upsert(table, rows)
+
+
+def _proofs(rows: pa.Table) -> pa.Array:
+    """As JSON, the entry of the shop's consent manager that a statement came from; null where the source names none."""
+    return pa.array(
+        [
+            json.dumps({"kind": "export", "reference": reference}) if reference else None
+            for reference in rows["proof_reference"].to_pylist()
+        ],
+        pa.string(),
+    )
 
 
 def _write_allowed(rows: pa.Table, summary: IngestSummary, write: _Write) -> int:

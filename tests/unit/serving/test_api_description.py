@@ -22,6 +22,7 @@ OPERATIONS = {
     "get_recommendations",
     "list_assets",
     "opt_out_of_asset",
+    "post_consents",
     "post_events",
     "read_export",
     "read_privacy_request",
