@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
+from consent.policies import policy_hash
 from consent.purposes import needs_consent
 from privacy.contracts import Purpose
 from privacy.database import Role, connect
@@ -42,7 +43,13 @@ _COLUMNS = (
     "source",
     "source_key",
     "proof",
+    "language",
+    "policy_sha256",
+    "agreed_at",
 )
+_OPTIONAL = ("proof", "language", "policy_sha256", "agreed_at")
+_DECISION = _COLUMNS.index("decision")
+_POLICY_VERSION = _COLUMNS.index("policy_version")
 _BATCH_ROWS = 10_000
 
 
@@ -55,6 +62,7 @@ class Decision(StrEnum):
 
     OPT_IN = "opt_in"
     OPT_OUT = "opt_out"
+    EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,11 @@ class ConsentRecord:
     stated_at: when the person said it, with a time zone; statements are ordered by it, not by their arrival.
     mechanism: how it was said (``banner``, ``privacy_centre``, ``assumed``).
     source, source_key: where the statement came from; a source_key enters the ledger once.
-    proof: what shows that it was said; no personal data.
+    proof: what shows that it was said, as it was received; no personal data.
+    language: of the text that the person was shown, as in ``de``; None where it is not known.
+    policy_sha256: hash of that text; found from the version and the language where the platform holds the text.
+    agreed_at: of an expiry, when the agreement that ran out was stated (or renewed last).
+    received_at: when the ledger took it in; it says so itself.
     """
 
     pseudonym: str = field(repr=False)
@@ -78,6 +90,10 @@ class ConsentRecord:
     source: str
     source_key: str = field(repr=False)
     proof: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    language: str | None = None
+    policy_sha256: str | None = None
+    agreed_at: datetime | None = None
+    received_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +109,10 @@ def append(records: Sequence[ConsentRecord] | pa.Table) -> int:
 
     Parameters
     ----------
-    records: a list, or an Arrow table with the columns of `ConsentRecord` (``proof``, JSON text, may be
-        missing). A statement whose source_key is in the ledger already changes nothing.
+    records: a list, or an Arrow table with the columns of `ConsentRecord` (``proof``, JSON text, and what may be
+        None in a record may be missing). A statement whose source_key is in the ledger already changes nothing.
+
+    Each is chained to the one before in the same transaction; who else adds records waits for its end.
 
     Raises LedgerError where a purpose or a decision is unknown, or a time has no zone; nothing is added then.
     """
@@ -102,7 +120,8 @@ def append(records: Sequence[ConsentRecord] | pa.Table) -> int:
     with connect(Role.CONSENT) as connection, connection.cursor() as cursor:
         cursor.execute(
             "create temporary table incoming (pseudonym text, purpose text, decision text, stated_at timestamptz, "
-            "mechanism text, policy_version text, source text, source_key text, proof jsonb) on commit drop"
+            "mechanism text, policy_version text, source text, source_key text, proof jsonb, language text, "
+            "policy_sha256 text, agreed_at timestamptz) on commit drop"
         )
         columns = sql.SQL(", ").join(map(sql.Identifier, _COLUMNS))
         with cursor.copy(sql.SQL("copy incoming ({}) from stdin").format(columns)) as copy:
@@ -130,8 +149,8 @@ def history(pseudonym: str) -> list[ConsentRecord]:
     """Every statement of the subject, in the order in which they were made."""
     with connect(Role.CONSENT) as connection:
         rows = connection.execute(
-            "select pseudonym, purpose, decision, stated_at, mechanism, policy_version, source, source_key, proof "
-            "from consent.records where pseudonym = %s order by stated_at, decision, record_id",
+            "select pseudonym, purpose, decision, stated_at, mechanism, policy_version, source, source_key, proof, "
+            "language, policy_sha256, agreed_at, received_at from consent.records where pseudonym = %s order by stated_at, decision, record_id",
             [pseudonym],
         ).fetchall()
     return [ConsentRecord(row[0], Purpose(row[1]), Decision(row[2]), *row[3:]) for row in rows]
@@ -179,6 +198,7 @@ def _record_rows(records: Iterable[ConsentRecord]) -> Iterator[tuple[Any, ...]]:
             raise LedgerError(
                 f"A consent statement's time {record.stated_at.isoformat()} has no time zone: give it in UTC."
             )
+        _check_expiry(record.decision, record.agreed_at)
         yield (
             record.pseudonym,
             _known(Purpose, record.purpose),
@@ -189,21 +209,35 @@ def _record_rows(records: Iterable[ConsentRecord]) -> Iterator[tuple[Any, ...]]:
             record.source,
             record.source_key,
             json.dumps(dict(record.proof)),
+            record.language,
+            record.policy_sha256 or policy_hash(record.policy_version, record.language),
+            record.agreed_at,
         )
 
 
 def _table_rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
-    if missing := set(_COLUMNS) - {"proof"} - set(table.column_names):
+    if missing := set(_COLUMNS) - set(_OPTIONAL) - set(table.column_names):
         raise LedgerError(f"Consent statements lack the columns {', '.join(sorted(missing))}.")
     if table.schema.field("stated_at").type.tz is None:
         raise LedgerError("The column stated_at of consent statements has no time zone: give UTC.")
     for kind, name in ((Purpose, "purpose"), (Decision, "decision")):
         for value in pc.unique(table[name]).to_pylist():
             _known(kind, value)
-    if "proof" not in table.column_names:
-        table = table.append_column("proof", pa.array(["{}"] * table.num_rows, pa.string()))
+    for name in set(_OPTIONAL) - set(table.column_names):
+        table = table.append_column(name, pa.nulls(table.num_rows))
     for batch in table.select(_COLUMNS).to_batches(max_chunksize=_BATCH_ROWS):
-        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            *said, proof, language, policy_sha256, agreed_at = row
+            _check_expiry(said[_DECISION], agreed_at)
+            known = policy_sha256 or policy_hash(row[_POLICY_VERSION], language)
+            yield (*said, proof or "{}", language, known, agreed_at)
+
+
+def _check_expiry(decision: str, agreed_at: datetime | None) -> None:
+    if (decision == Decision.EXPIRED) != (agreed_at is not None):
+        raise LedgerError(
+            "A consent statement has an agreed_at exactly where its decision is 'expired': it says which agreement ran out."
+        )
 
 
 def _known(kind: type[Purpose] | type[Decision], value: str) -> str:

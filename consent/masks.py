@@ -28,10 +28,12 @@ from privacy.withholding import EVERYTHING
 
 __all__ = [
     "ASSET_KEY",
+    "GPC_FIELD",
     "MASK_FIELDS",
     "TTL",
     "Mask",
     "decode",
+    "mark_gpc",
     "mask_key",
     "masks_of",
     "refresh",
@@ -41,6 +43,8 @@ __all__ = [
 
 TTL = timedelta(days=35)
 MASK_FIELDS = ("mask", "objections")
+GPC_FIELD = "gpc"
+"""Set where the subject's objection through Global Privacy Control is in the ledger."""
 ASSET_KEY = "consent/masks"
 _BATCH = 1_000
 _WRITTEN_FIELDS = ("mask", "objections", "records", "objection_id")
@@ -96,6 +100,10 @@ class Mask:
             return False
         return not needs_consent(purpose) or bool(self.bits & purpose_mask([purpose]))
 
+    def without(self, purpose: Purpose) -> "Mask":
+        """The mask of one who does not agree to `purpose`."""
+        return Mask(self.bits & ~purpose_mask([purpose]), self.objections)
+
 
 @dataclass(frozen=True, slots=True)
 class _Row:
@@ -146,6 +154,12 @@ def refresh(pseudonym: str, client: "redis.Redis | None" = None) -> Mask:
             return Mask()
         _write(redis_client, [_Row(*row)], force=True)
         return decode(cast(list[Any], redis_client.hmget(mask_key(pseudonym), list(MASK_FIELDS))))
+
+
+def mark_gpc(pseudonym: str, client: "redis.Redis | None" = None) -> None:
+    """Remember beside the mask that the objection through Global Privacy Control is recorded, as long as the mask lasts."""
+    with _connected(client) as redis_client:
+        redis_client.hset(mask_key(pseudonym), GPC_FIELD, "1")
 
 
 def write_all(client: "redis.Redis | None" = None) -> int:

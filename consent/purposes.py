@@ -1,6 +1,7 @@
 """The purposes of processing, read from `purposes.yaml`: text, legal basis and bit of the mask."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
@@ -26,7 +27,15 @@ class PurposeDefinition(BaseModel):
 
     bit: int = Field(ge=0, lt=53, description="Bit of the Redis mask; exact in Lua's doubles")
     legal_basis: LegalBasis
+    valid_for_days: int | None = Field(
+        None, ge=1, description="How long an agreement holds before it must be given again"
+    )
     text: dict[str, str] = Field(description="What the person is asked, by language")
+
+    @property
+    def valid_for(self) -> timedelta | None:
+        """How long an agreement holds; None where none is asked for."""
+        return timedelta(days=self.valid_for_days) if self.valid_for_days else None
 
 
 @cache
@@ -43,6 +52,10 @@ def purpose_definitions() -> dict[Purpose, PurposeDefinition]:
     for purpose, definition in definitions.items():
         if untold := LANGUAGES - definition.text.keys():
             raise PurposesError(f"{_FILE.name}: {purpose} has no text in {sorted(untold)}.")
+        if (definition.legal_basis is LegalBasis.CONSENT) != (definition.valid_for is not None):
+            raise PurposesError(
+                f"{_FILE.name}: {purpose} needs valid_for_days exactly if it rests on consent: add or remove it."
+            )
     return definitions
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "Pseudonymiser",
     "RowsOf",
     "pseudonymise",
+    "row_keys",
     "session_hash",
     "source_keys",
 ]
@@ -102,6 +103,12 @@ def source_keys(
     if named.null_count:
         raise ValueError(f"{named.null_count} rows of '{table}' lack a part of their key.")
     return cmac_hex((provider or key_provider()).current("source").material, named)
+
+
+def row_keys(source: str, table: str, rows: Sequence[Sequence[str]]) -> list[str]:
+    """`source_keys` of a few rows, each given by the parts of its key."""
+    columns = [pa.array(parts, pa.string()) for parts in zip(*rows, strict=True)]
+    return [str(key) for key in source_keys(source, table, columns).to_pylist()] if rows else []
 
 
 class Pseudonymiser:

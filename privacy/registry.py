@@ -119,6 +119,7 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         "The ledger of what each subject agreed to and refused.",
         _table("consent", "records"),
         column="stated_at",
+        handler="consent_ledger",
     ),
     _own(
         "objections",
@@ -197,6 +198,20 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         basis=LegalBasis.CONTRACT,
         days=1,
         handler="temporary_files",
+    ),
+    *(
+        _impersonal(
+            f"consent_{table}",
+            description,
+            "Numbers, times, signatures, and hashes that a destroyed salt keeps from being tried out.",
+            _table("consent", table),
+        )
+        for table, description in (
+            ("links", "The consent ledger's hash chain, erased records included."),
+            ("erasures", "Signed notes of what left the consent ledger."),
+            ("erased", "Numbers of the records that left it."),
+            ("heads", "The chain's end, signed daily."),
+        )
     ),
     _impersonal(
         "tombstones",
@@ -351,10 +366,11 @@ def load() -> Registry:
     with connect(Role.PRIVACY) as connection:
         rows = connection.execute("select contract from requests.assets order by key").fetchall()
     assets = [AssetContract.model_validate(row[0]) for row in rows]
-    covered = {contract.store.model_dump_json() for contract in assets if contract.holds_subjects}
-    own = [
-        contract
-        for contract in PLATFORM_CONTRACTS
-        if contract.handler or contract.store.model_dump_json() not in covered
-    ]
+    covered = {_place(contract) for contract in assets if contract.holds_subjects}
+    own = [contract for contract in PLATFORM_CONTRACTS if _place(contract) not in covered]
     return Registry(tuple(assets + sorted(own, key=lambda contract: contract.key)))
+
+
+def _place(contract: AssetContract) -> tuple[str, str | None]:
+    """What is searched and how: two contracts of one place are one."""
+    return contract.store.model_dump_json(), contract.handler

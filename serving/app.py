@@ -7,7 +7,16 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from serving import web
-from serving.api import assets, events, health, metrics, privacy_requests, recommendations, subjects
+from serving.api import (
+    assets,
+    consents,
+    events,
+    health,
+    metrics,
+    privacy_requests,
+    recommendations,
+    subjects,
+)
 from serving.auth import api_keys
 from serving.logs import configure_logs
 from serving.observation import BodyLimit, ObservedRequests
@@ -50,6 +59,7 @@ def create_app() -> FastAPI:
         subjects,
         recommendations,
         events,
+        consents,
         assets,
         privacy_requests,
         health,

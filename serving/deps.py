@@ -12,7 +12,7 @@ from privacy.subject_reference import (
 from serving.metrics import REFERENCES
 from serving.resources import Resources
 
-__all__ = ["ResourcesDep", "SubjectDep"]
+__all__ = ["GpcDep", "ResourcesDep", "SubjectDep"]
 
 
 async def _resources(request: Request) -> Resources:
@@ -46,5 +46,22 @@ async def _subject(
     return pseudonym
 
 
+async def _gpc(
+    signal: Annotated[
+        str | None,
+        Header(
+            alias="Sec-GPC",
+            max_length=16,
+            description="Global Privacy Control, as the visitor's browser sent it. `1` objects to personalisation: it is honoured "
+            "in this very answer, and recorded once for a subject.",
+            examples=["1"],
+        ),
+    ] = None,
+) -> bool:
+    """Whether the visitor's browser objects to personalisation."""
+    return signal is not None and signal.strip() == "1"
+
+
 ResourcesDep = Annotated[Resources, Depends(_resources)]
 SubjectDep = Annotated[str | None, Depends(_subject)]
+GpcDep = Annotated[bool, Depends(_gpc)]

@@ -28,9 +28,17 @@ class StreamFullError(RuntimeError):
 
 
 async def take_in(
-    resources: Resources, pseudonym: str | None, session: str | None, events: Sequence[Event]
+    resources: Resources,
+    pseudonym: str | None,
+    session: str | None,
+    events: Sequence[Event],
+    *,
+    gpc: bool = False,
 ) -> list[Outcome]:
     """Store what may be stored of `events` and say what became of each, in order.
+
+    With `gpc`, the visitor's browser objects to personalisation: where the ledger says otherwise all the same (they agreed after
+    their objection), nothing is stored, for what is stored would serve what the ledger says.
 
     Raises redis.RedisError where Redis does not answer, StreamFullError where the stream has no room for the batch; the same
     batch may be sent again. Workers that ask at the same moment may each fill the last room with a batch.
@@ -43,7 +51,7 @@ async def take_in(
     pipeline.xlen(STREAM)
     raw_mask, seen, waiting = await pipeline.execute()
     mask = decode(raw_mask)
-    if not _may_store(mask):
+    if not _may_store(mask) or (gpc and mask != mask.without(Purpose.PERSONALISATION)):
         return ["withheld"] * len(events)
     fresh = _fresh(events, seen)
     if fresh:

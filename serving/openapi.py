@@ -45,6 +45,10 @@ TAGS: list[dict[str, Any]] = [
         "description": "What visitors do, kept only for those who agreed that it may be.",
     },
     {
+        "name": "consents",
+        "description": "What a person agrees to and refuses, from the shop's forms or its consent manager.",
+    },
+    {
         "name": "assets",
         "description": "Every data asset: what it holds about people, leaving one out, erasing one from it.",
     },

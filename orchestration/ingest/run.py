@@ -1,5 +1,6 @@
 """The ingest of one canonical table: read, pseudonymise, leave out, write, count."""
 
+import json
 from collections.abc import Callable, Iterator
 
 import pyarrow as pa
@@ -37,6 +38,8 @@ _CONSENT_COLUMNS = (
     "policy_version",
     "source",
     "source_key",
+    "policy_sha256",
+    "language",
 )
 # What the API takes events in for; see `serving.intake`.
 _EVENTS_SERVE = (Purpose.PERSONALISATION, Purpose.ANALYTICS)
@@ -105,7 +108,7 @@ def _writer(table: Table) -> _Write:
 
 def _append_statements(rows: pa.Table) -> int:
     """Add statements to the ledger; what serving holds of those who refused is dropped at once."""
-    added = ledger.append(rows.select(_CONSENT_COLUMNS))
+    added = ledger.append(rows.select(_CONSENT_COLUMNS).append_column("proof", _proofs(rows)))
     refused = rows.filter(pc.not_equal(rows["decision"], ledger.Decision.OPT_IN.value))
     withdrawal.catch_up(pc.unique(refused["pseudonym"]).to_pylist())
     return added
@@ -126,6 +129,17 @@ def _corrected(rows: pa.Table, table: Table) -> pa.Table:
     if table.name not in _CORRECTED:
         return rows
     return overlaid(rows, asset_key(table.name), table.time, _CORRECTED[table.name])
+
+
+def _proofs(rows: pa.Table) -> pa.Array:
+    """As JSON, the entry of the shop's consent manager that a statement came from; null where the source names none."""
+    return pa.array(
+        [
+            json.dumps({"kind": "export", "reference": reference}) if reference else None
+            for reference in rows["proof_reference"].to_pylist()
+        ],
+        pa.string(),
+    )
 
 
 def _write_allowed(rows: pa.Table, summary: IngestSummary, write: _Write) -> int:

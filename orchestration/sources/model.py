@@ -227,6 +227,9 @@ TABLES: dict[str, Table] = {
                 "stated_at": (UTC_MICROSECONDS, _KEEP, True),
                 "mechanism": (_STRING, _KEEP, True),
                 "policy_version": (_STRING, _KEEP, True),
+                "policy_sha256": (_STRING, _KEEP, False),  # of the text that was shown
+                "language": (_STRING, _KEEP, False),  # of that text, as in de
+                "proof_reference": (_STRING, _KEEP, False),  # an entry of the CMP's own log
             },
             key=("consent_id",),
             time="stated_at",

@@ -3,6 +3,7 @@
 from privacy.contracts import AssetContract
 from privacy.stores.artifacts import ArtifactsHandler
 from privacy.stores.base import StoreError, StoreHandler
+from privacy.stores.consent_ledger import ConsentLedgerHandler
 from privacy.stores.delta import DeltaHandler
 from privacy.stores.feast_online import FeastOnlineHandler
 from privacy.stores.own import (
@@ -27,6 +28,7 @@ _BY_KIND: dict[str, StoreHandler] = {
     "artifacts": ArtifactsHandler(),
 }
 _BY_NAME: dict[str, StoreHandler] = {
+    "consent_ledger": ConsentLedgerHandler(),
     "vault": VaultHandler(),
     "exports": ExportsHandler(),
     "rectifications": RectificationsHandler(),

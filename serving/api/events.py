@@ -10,7 +10,8 @@ from redis.exceptions import RedisError
 
 from recommenders.ranking import Touchpoint
 from serving.auth import RequireStorefront
-from serving.deps import ResourcesDep, SubjectDep
+from serving.deps import GpcDep, ResourcesDep, SubjectDep
+from serving.gpc import record_objection
 from serving.identifiers import EventId, ProductId, RankingId, SessionId, Size
 from serving.intake import Outcome, StreamFullError, take_in
 from serving.logs import described, log
@@ -163,16 +164,19 @@ class EventReceipt(BaseModel):
     responses=problem_responses(UNAVAILABLE, EVENTS_HELD_UP),
 )
 async def post_events(
-    body: EventBatch, resources: ResourcesDep, pseudonym: SubjectDep
+    body: EventBatch, resources: ResourcesDep, pseudonym: SubjectDep, gpc: GpcDep
 ) -> EventReceipt:
     """Take in up to 500 events of one visitor.
 
     Events of a subject who agreed to personalisation or to analytics are stored under their pseudonym; those of everybody
-    else are counted in the metrics by type and dropped. Sending a batch again is safe: each event id is stored once.
+    else are counted in the metrics by type and dropped. Sending a batch again is safe: each event id is stored once. Where the
+    visitor's browser sends Global Privacy Control, nothing of the batch serves personalisation.
     """
     events = [event.model_dump() for event in body.events]
     try:
-        outcomes = await take_in(resources, pseudonym, body.session, events)
+        if gpc and pseudonym is not None:
+            await record_objection(resources, pseudonym)
+        outcomes = await take_in(resources, pseudonym, body.session, events, gpc=gpc)
     except RedisError as error:
         log.error("events cannot be stored", **described(error))
         raise Problem(

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from recommenders.ranking import Ranking, Touchpoint
 from recommenders.reasons import Reason
 from serving.auth import RequireStorefront
-from serving.deps import ResourcesDep, SubjectDep
+from serving.deps import GpcDep, ResourcesDep, SubjectDep
+from serving.gpc import record_objection
 from serving.identifiers import ProductId, SessionId
 from serving.problems import NOT_READY, Problem, problem_responses
 from serving.rankings import make_ranking
@@ -76,6 +77,7 @@ class Recommendations(BaseModel):
 async def get_recommendations(
     resources: ResourcesDep,
     pseudonym: SubjectDep,
+    gpc: GpcDep,
     touchpoint: Annotated[
         Touchpoint, Query(description="Where the items will be shown", examples=["homepage"])
     ] = Touchpoint.HOMEPAGE,
@@ -109,7 +111,8 @@ async def get_recommendations(
     """Rank the catalogue for a touchpoint.
 
     For a subject who agreed to personalisation, the ranking follows their profile and what they did in the last half hour;
-    what lies in their cart is left out. Everybody else gets the same shop without a profile, as fast.
+    what lies in their cart is left out. Everybody else gets the same shop without a profile, as fast; so does whose browser
+    sends Global Privacy Control, whatever they agreed to before.
     """
     ranker = resources.live_ranker.current
     if ranker is None:
@@ -118,10 +121,12 @@ async def get_recommendations(
             "No model answers yet: materialise the asset serving/ranker, then ask again.",
             headers={"Retry-After": "30"},
         )
+    if gpc and pseudonym is not None:
+        await record_objection(resources, pseudonym)
     ranking = await make_ranking(
         resources.redis,
         ranker,
-        pseudonym=pseudonym,
+        pseudonym=None if gpc else pseudonym,
         touchpoint=touchpoint,
         limit=limit,
         context_item=context_item,

@@ -154,6 +154,7 @@ CONTRACTS: dict[str, AssetContract] = {
         store=PostgresStore(schema_name="consent", table="records"),
         subject="pseudonym",
         withhold=_AT_NEXT_INGEST,
+        handler="consent_ledger",
     ),
 }
 
@@ -256,5 +257,8 @@ COLUMNS: dict[str, dict[str, str]] = {
         "source": "text",
         "source_key": "text",
         "proof": "jsonb",
+        "language": "text",
+        "policy_sha256": "text",
+        "agreed_at": "timestamptz",
     },
 }

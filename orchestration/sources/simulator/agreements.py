@@ -111,6 +111,7 @@ def _as_table(rng: np.random.Generator, people: People, said: _Statements) -> pa
         default="",
     )
     count = len(said.who)
+    languages = np.array([identity.language for identity in people.identities], dtype=object)
     return pa.table(
         {
             "statement": opaque_ids(rng, count),
@@ -120,5 +121,6 @@ def _as_table(rng: np.random.Generator, people: People, said: _Statements) -> pa
             "stated": pa.array(said.at, pa.timestamp("us", tz="UTC")),
             "mechanism": pa.array(np.full(count, said.mechanism, dtype=object), pa.string()),
             "policy": pa.array(policy, pa.string()),
+            "shown_in": pa.array(languages[said.who], pa.string()),
         }
     )

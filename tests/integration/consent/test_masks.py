@@ -1,6 +1,7 @@
 """Masks in a real Redis: written from the ledger, read in a pipeline, never older than what is there."""
 
 from datetime import UTC, datetime, timedelta
+from typing import LiteralString
 
 import pytest
 import redis
@@ -11,6 +12,7 @@ from consent.masks import MASK_FIELDS, TTL, Mask, decode, mask_key
 from consent.purposes import needs_consent
 from privacy.contracts import Purpose
 from privacy.database import Role, connect
+from privacy.stores.consent_ledger import remove_records
 
 pytestmark = pytest.mark.usefixtures("clean_database")
 SUBJECT, OTHER = "a" * 32, "b" * 32
@@ -21,6 +23,13 @@ def _state(subject: str, purpose: Purpose, decision: Decision, day: int) -> None
     at = START + timedelta(days=day)
     key = f"{subject}|{purpose}|{day}"
     ledger.append([ConsentRecord(subject, purpose, decision, at, "banner", "1", "shop", key)])
+
+
+def _lose(which: LiteralString, value: str) -> None:
+    """Remove records as an erasure or the end of their retention does."""
+    with connect(Role.PRIVACY) as connection:
+        rows = connection.execute(f"select record_id from consent.records where {which}", [value])
+        assert remove_records(connection, [row[0] for row in rows])
 
 
 def _read(client: "redis.Redis", subject: str) -> Mask:
@@ -62,8 +71,7 @@ def test_a_write_that_read_the_ledger_earlier_does_not_undo_a_later_one(
 def test_a_subject_erased_from_the_ledger_loses_the_key(redis_client: "redis.Redis") -> None:
     _state(SUBJECT, Purpose.PERSONALISATION, Decision.OPT_IN, 0)
     masks.refresh(SUBJECT)
-    with connect(Role.PRIVACY) as connection:
-        connection.execute("delete from consent.records where pseudonym = %s", [SUBJECT])
+    _lose("pseudonym = %s", SUBJECT)
     assert masks.refresh(SUBJECT) == Mask()
     assert redis_client.exists(mask_key(SUBJECT)) == 0
 
@@ -74,13 +82,11 @@ def test_a_ledger_that_lost_statements_shows_in_the_mask(redis_client: "redis.Re
     _state(OTHER, Purpose.PERSONALISATION, Decision.OPT_IN, 0)
     objections.object_to(SUBJECT, "lake/sessions", "api")
     masks.write_all()
-    with connect(Role.PRIVACY) as connection:
-        connection.execute("delete from consent.records where purpose = 'personalisation'")
+    _lose("purpose = %s", "personalisation")
     assert masks.write_all() == 1
     assert _read(redis_client, SUBJECT) == Mask(0b100, frozenset({"lake/sessions"}))
     assert redis_client.exists(mask_key(OTHER)) == 0, "nobody of the ledger any more"
-    with connect(Role.PRIVACY) as connection:
-        connection.execute("delete from consent.records")
+    _lose("true or source = %s", "")
     assert masks.refresh(SUBJECT) == Mask(0, frozenset({"lake/sessions"}))
 
 

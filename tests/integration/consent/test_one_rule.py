@@ -43,11 +43,20 @@ SCHEMA = pa.schema(
     [("row", pa.int64()), ("pseudonym", pa.string()), ("at", pa.timestamp("us", tz="UTC"))]
 )
 
-Statement = tuple[str, Purpose, Decision, int]
+# (subject, purpose, decision, hour, hour of the agreement that ran out: of an expiry alone)
+Statement = tuple[str, Purpose, Decision, int, int | None]
 # Each example tells eight subjects' histories; most statements are about the purpose that is asked for in it.
 purposes = st.sampled_from(PURPOSES)
-statements = st.tuples(
-    st.sampled_from(SUBJECTS), purposes, st.sampled_from(Decision), st.integers(0, HOURS)
+said_at = st.one_of(
+    st.tuples(
+        st.sampled_from((Decision.OPT_IN, Decision.OPT_OUT)), st.integers(0, HOURS), st.none()
+    ),
+    st.integers(1, HOURS).flatmap(
+        lambda hour: st.tuples(st.just(Decision.EXPIRED), st.just(hour), st.integers(0, hour - 1))
+    ),
+)
+statements = st.tuples(st.sampled_from(SUBJECTS), purposes, said_at).map(
+    lambda drawn: (drawn[0], drawn[1], *drawn[2])
 )
 objected = st.tuples(
     st.sampled_from(SUBJECTS),
@@ -79,11 +88,17 @@ class History:
         ]
 
     def agreed(self, subject: str, purpose: Purpose, hour: int) -> bool:
-        """Whether the last statement up to `hour` agreed; of two at one time, the refusal counts."""
+        """Whether the last statement up to `hour` agreed; of two at one time, the refusal counts.
+
+        Of the statements that count, an expiry is a refusal unless its agreement was renewed before it ran out.
+        """
+        about = [said[2:] for said in self.counted if said[:2] == (subject, purpose)]
+        agreements = [at for decision, at, _ in about if decision is Decision.OPT_IN]
         said = [
-            (at, decision is Decision.OPT_OUT)
-            for s, p, decision, at in self.counted
-            if (s, p) == (subject, purpose) and at <= hour
+            (at, decision is not Decision.OPT_IN)
+            for decision, at, agreed in about
+            if at <= hour
+            and not (agreed is not None and any(agreed < renewed <= at for renewed in agreements))
         ]
         return bool(said) and not max(said)[1]
 
@@ -121,7 +136,11 @@ def _time(hour: int | None) -> datetime | None:
 def _begin_empty(client: "redis.Redis") -> None:
     url = admin_url().set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(url) as connection:
-        connection.execute("truncate consent.records, consent.objections, consent.minors")
+        connection.execute("set session_replication_role = replica")
+        connection.execute(
+            "truncate consent.records, consent.links, consent.erased, consent.objections, "
+            "consent.minors"
+        )
     client.flushdb()
 
 
@@ -137,8 +156,9 @@ def _tell(history: History) -> None:
                 "1",
                 "test",
                 str(number),
+                agreed_at=_time(agreed),
             )
-            for number, (subject, purpose, decision, hour) in enumerate(history.statements)
+            for number, (subject, purpose, decision, hour, agreed) in enumerate(history.statements)
         ]
     )
     for subject, asset_key, what in history.objections:
@@ -207,11 +227,10 @@ def _now(rows: Iterable[int]) -> set[str]:
 @st.composite
 def histories(draw: st.DrawFn, purpose: Purpose) -> History:
     """Random statements for every subject about `purpose`, some about others, in random order of arrival."""
-    decision_at = st.tuples(st.sampled_from(Decision), st.integers(0, HOURS))
     asked = [
         (subject, purpose, *said)
         for subject in SUBJECTS
-        for said in draw(st.lists(decision_at, max_size=6))
+        for said in draw(st.lists(said_at, max_size=6))
     ]
     other = draw(st.lists(statements, max_size=6))
     told = draw(st.permutations([*asked, *other]))
@@ -228,18 +247,30 @@ def questions(draw: st.DrawFn) -> tuple[History, Purpose, str]:
 
 
 IN, OUT = Decision.OPT_IN, Decision.OPT_OUT
-ON_OFF_ON = [
-    (SUBJECTS[0], Purpose.ANALYTICS, said, hour) for said, hour in ((IN, 1), (OUT, 3), (IN, 5))
+ON_OFF_ON: list[Statement] = [
+    (SUBJECTS[0], Purpose.ANALYTICS, said, hour, None)
+    for said, hour in ((IN, 1), (OUT, 3), (IN, 5))
+]
+# Agreed, ran out, and agreed again too late; and an agreement that was renewed in time, of which the news came late.
+RAN_OUT: list[Statement] = [
+    (SUBJECTS[0], Purpose.ANALYTICS, IN, 0, None),
+    (SUBJECTS[0], Purpose.ANALYTICS, Decision.EXPIRED, 3, 0),
+    (SUBJECTS[0], Purpose.ANALYTICS, IN, 5, None),
+    (SUBJECTS[1], Purpose.ANALYTICS, IN, 1, None),
+    (SUBJECTS[1], Purpose.ANALYTICS, Decision.EXPIRED, 4, 1),
+    (SUBJECTS[1], Purpose.ANALYTICS, IN, 4, None),
+    (SUBJECTS[2], Purpose.ANALYTICS, IN, 1, None),
+    (SUBJECTS[2], Purpose.ANALYTICS, Decision.EXPIRED, 4, 1),
 ]
 
 
 # A guardian agreed before the birthday; the subject alone, before and after it; a guardian too late; and a minor who refused.
 OF_MINORS = History(
     [
-        *((SUBJECTS[0], Purpose.ANALYTICS, said, hour) for said, hour in ((IN, 1),)),
-        *((SUBJECTS[1], Purpose.ANALYTICS, said, hour) for said, hour in ((IN, 1), (IN, 4))),
-        *((SUBJECTS[2], Purpose.ANALYTICS, said, hour) for said, hour in ((IN, 4),)),
-        *((SUBJECTS[3], Purpose.ANALYTICS, said, hour) for said, hour in ((IN, 0), (OUT, 1), (IN, 2))),
+        *((SUBJECTS[0], Purpose.ANALYTICS, said, hour, None) for said, hour in ((IN, 1),)),
+        *((SUBJECTS[1], Purpose.ANALYTICS, said, hour, None) for said, hour in ((IN, 1), (IN, 4))),
+        *((SUBJECTS[2], Purpose.ANALYTICS, said, hour, None) for said, hour in ((IN, 4),)),
+        *((SUBJECTS[3], Purpose.ANALYTICS, said, hour, None) for said, hour in ((IN, 0), (OUT, 1), (IN, 2))),
     ],
     [],
     dict.fromkeys(SUBJECTS[:4], 3),
@@ -252,12 +283,13 @@ OF_MINORS = History(
 @example((History(ON_OFF_ON, []), Purpose.ANALYTICS, ASSETS[0]))
 @example(
     (
-        History([*ON_OFF_ON, (SUBJECTS[0], Purpose.ANALYTICS, OUT, 5)], []),
+        History([*ON_OFF_ON, (SUBJECTS[0], Purpose.ANALYTICS, OUT, 5, None)], []),
         Purpose.ANALYTICS,
         ASSETS[0],
     )
 )
 @example((OF_MINORS, Purpose.ANALYTICS, ASSETS[0]))
+@example((History(RAN_OUT, []), Purpose.ANALYTICS, ASSETS[0]))
 def test_macro_spark_and_mask_agree_on_random_histories(
     servers: object,
     spark: "SparkSession",

@@ -130,6 +130,8 @@ def test_the_workspace_loads_the_definitions_that_the_project_entry_names() -> N
 def test_everything_runs_daily_and_privacy_requests_are_watched() -> None:
     repository = _definitions().get_repository_def()
     assert repository.get_schedule_def("daily").job.name == "everything"
+    signing = repository.get_schedule_def("consent_daily")
+    assert signing.default_status is dg.DefaultScheduleStatus.RUNNING
     for name in ("privacy_requests_sensor", "privacy_deadlines_sensor"):
         assert repository.get_sensor_def(name).default_status is dg.DefaultSensorStatus.RUNNING
     everything = repository.get_job("everything").asset_layer.executable_asset_keys

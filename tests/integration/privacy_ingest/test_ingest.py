@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from consent import objections
+from consent.policies import policy_hash
 from orchestration.ingest.run import ingest
 from orchestration.ingest.summary import IngestError
 from orchestration.sources.batch import QuarantinedRow
@@ -18,6 +19,7 @@ from orchestration.sources.model import TABLES
 from privacy import lake, tombstones
 from privacy.database import Role, admin_url, connect
 from privacy.settings import PlatformSettings
+from privacy.stores.consent_ledger import remove_records
 from privacy.vault import CUSTOMER_NUMBER, Vault
 from tests.integration.privacy_ingest.small_shop import (
     AT,
@@ -61,7 +63,10 @@ def _erase(pseudonym: str, at: datetime) -> None:
                 ),
                 [pseudonym],
             )
-        connection.execute("delete from consent.records where pseudonym = %s", [pseudonym])
+        said = connection.execute(
+            "select record_id from consent.records where pseudonym = %s", [pseudonym]
+        ).fetchall()
+        remove_records(connection, [row[0] for row in said])
     lake.erase("interactions", "pseudonym", [pseudonym])
     vault.erase([pseudonym])
 
@@ -264,6 +269,21 @@ def test_consent_reaches_the_ledger_once(shop: SmallShop) -> None:
         ("opt_in", "personalisation", "banner"),
         ("opt_out", "analytics", "banner"),
         ("opt_in", "analytics", "banner"),
+    ]
+
+
+def test_an_export_brings_language_policy_text_and_the_reference_of_its_proof(
+    shop: SmallShop,
+) -> None:
+    said = consent(NUMBER, "analytics") | {"policy_version": "3.0", "language": "fr"}
+    elsewhere = consent(NUMBER, "personalisation") | {
+        "policy_sha256": "ab" * 32,
+        "proof_reference": "cmp-77",
+    }
+    ingest("consents", replace(shop, rows={"consents": [said, elsewhere]}))
+    assert _rows("select language, policy_sha256, proof from consent.records order by purpose") == [
+        ("fr", policy_hash("3.0", "fr"), {}),
+        (None, "ab" * 32, {"kind": "export", "reference": "cmp-77"}),
     ]
 
 

@@ -24,6 +24,7 @@ OPERATIONS = {
     "list_assets",
     "list_privacy_requests",
     "opt_out_of_asset",
+    "post_consents",
     "post_events",
     "read_export",
     "read_privacy_request",
