@@ -85,7 +85,7 @@ def unregistered(registry: Registry) -> Verification:
 def search_postgres(needles: Sequence[bytes]) -> Verification:
     """Search each row of each table of every schema, text and bytes, compressed values included."""
     result = Verification()
-    count = counter([text for needle in needles for text in _spellings(needle)])
+    count = counter(list({text for needle in needles for text in _spellings(needle)}))
     for role in (Role.PRIVACY, Role.FEAST, Role.DAGSTER):
         with connect(role) as connection:
             for schema, table in _readable(connection, role):
