@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from feature_repo.views import subject_profile_contract
-from privacy import lake, registry
+from privacy import corrections, lake, registry
 from privacy.contracts import (
     Artifacts,
     AssetContract,
@@ -31,6 +31,7 @@ from privacy.contracts import (
     Withhold,
     no_personal_data,
 )
+from privacy.corrections import Correction
 from privacy.database import Role, connect
 from privacy.exports.package import data_of
 from privacy.settings import PlatformSettings
@@ -130,6 +131,8 @@ def _fill_postgres(people: People) -> None:
     with connect(Role.INGEST) as connection:
         for number, name in enumerate(people.both):
             _shop_rows(connection, name, number)
+    for name in people.both:
+        corrections.keep(name, [Correction("shop/customers", "", "body_shape", "pear")], NOW)
     with connect(Role.DBT) as connection:
         connection.execute(
             "create or replace view staging.stg_orders as select order_id, pseudonym from shop.orders"
