@@ -138,7 +138,20 @@ def _fill_postgres(people: People) -> None:
             "create or replace view staging.stg_orders as select order_id, pseudonym from shop.orders"
         )
     with connect(Role.CONSENT) as connection:
+        connection.execute(
+            "insert into consent.trained_models (asset_key, version, purposes, trained_at) "
+            "values (%s, 'v1', array['personalisation'], %s)",
+            [MODEL.key, NOW],
+        )
         for name in people.both:
+            connection.execute(
+                "insert into consent.minors (pseudonym, minor_until) values (%s, %s)",
+                [name, NOW - timedelta(days=365)],
+            )
+            connection.execute(
+                "insert into consent.models_due (asset_key, pseudonym) values (%s, %s)",
+                [MODEL.key, name],
+            )
             for purpose in ("personalisation", "model_training"):
                 connection.execute(
                     "insert into consent.records (pseudonym, purpose, decision, stated_at, mechanism, policy_version, "
