@@ -8,6 +8,7 @@ order in which statements arrive, and however often this ran in between, the led
 from datetime import UTC, datetime
 from typing import Any
 
+from consent import withdrawal
 from consent.ledger import ConsentRecord, Decision, append
 from consent.purposes import purpose_definitions
 from privacy.contracts import Purpose
@@ -43,7 +44,7 @@ where agreed and stated_at + %(valid_for)s <= %(now)s
 def expire(now: datetime | None = None) -> int:
     """Append an expiry for every agreement that has run out by `now`; returns how many there were. Repeating it adds none.
 
-    The masks do not know of them before `consent.masks.write_all`.
+    What serving holds of those whose agreement ran out is dropped at once.
     """
     at, appended = now or datetime.now(UTC), 0
     for purpose, definition in purpose_definitions().items():
@@ -54,6 +55,7 @@ def expire(now: datetime | None = None) -> int:
             cursor.execute(_RUN_OUT, asked)
             while rows := cursor.fetchmany(_BATCH):
                 appended += append(_expiries(purpose, rows))
+                withdrawal.catch_up([row[0] for row in rows])
     return appended
 
 

@@ -88,7 +88,7 @@ def _insert(connection: psycopg.Connection[Any], actor: str, action: str, detail
 def entry_hash(
     prev_hash: bytes, entry_id: int, at: datetime, actor: str, action: str, detail: str
 ) -> bytes:
-    """The hash of an entry: SHA-256 over the hash before it and its fields, as migration 0007 computes it."""
+    """The hash of an entry: SHA-256 over the hash before it and its fields, as migration 0006 computes it."""
     microseconds = (at - _EPOCH) // timedelta(microseconds=1)
     names = [f"{len(name.encode())}:{name}" for name in (actor, action)]
     fields = "\n".join([str(entry_id), str(microseconds), *names, detail])
