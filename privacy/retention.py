@@ -28,7 +28,7 @@ _IN_REDIS = frozenset({"redis", "redis_stream", "feast_online"})
 _RESTRICTED = """
 select pseudonym from (
   select distinct on (pseudonym, asset_key) pseudonym, decision, mechanism from consent.objections
-  where %(asset)s::text is null or asset_key = %(asset)s
+  where %(asset)s::text is null or asset_key in (%(asset)s, '*')
   order by pseudonym, asset_key, objection_id desc
 ) as latest
 where decision = 'object' and mechanism = %(mechanism)s
