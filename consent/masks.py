@@ -159,7 +159,10 @@ def refresh(pseudonym: str, client: "redis.Redis | None" = None) -> Mask:
 def mark_gpc(pseudonym: str, client: "redis.Redis | None" = None) -> None:
     """Remember beside the mask that the objection through Global Privacy Control is recorded, as long as the mask lasts."""
     with _connected(client) as redis_client:
-        redis_client.hset(mask_key(pseudonym), GPC_FIELD, "1")
+        pipeline = redis_client.pipeline(transaction=True)
+        pipeline.hset(mask_key(pseudonym), GPC_FIELD, "1")
+        pipeline.expire(mask_key(pseudonym), TTL)
+        pipeline.execute()
 
 
 def write_all(client: "redis.Redis | None" = None) -> int:

@@ -62,6 +62,15 @@ def retain(contract: AssetContract, pseudonyms: Sequence[str]) -> int:
         return connection.execute(query, [list(pseudonyms), contract.key, duty.reference]).rowcount
 
 
+def ended() -> int:
+    """How many records are kept though their duty has ended."""
+    with connect(Role.PRIVACY) as connection:
+        row = connection.execute(
+            "select count(*) from requests.retained_records where keep_until < current_date"
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
 def release() -> int:
     """Delete the records whose duty has ended; returns how many."""
     with connect(Role.PRIVACY) as connection:

@@ -22,7 +22,9 @@ def volume(contract: AssetContract) -> dict[str, int | None]:
 
 
 def _subject(contract: AssetContract) -> str | None:
-    return contract.subject if contract.holds_subjects else None
+    """The column to count subjects by; records under a legal duty lead to nobody who could be counted."""
+    countable = contract.holds_subjects and contract.handler != "retained"
+    return contract.subject if countable else None
 
 
 def _in_postgres(contract: AssetContract, store: PostgresStore) -> dict[str, int | None]:

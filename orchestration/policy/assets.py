@@ -85,10 +85,10 @@ def purposes(specs: Specs, contracts: Mapping[dg.AssetKey, AssetContract]) -> It
 def kept_no_longer_than_inputs(
     specs: Specs, contracts: Mapping[dg.AssetKey, AssetContract]
 ) -> Iterator[Violation]:
-    """What is made from people's data is kept no longer than the longest-kept of it."""
+    """What is made from people's data is kept no longer than the longest-kept of it; what they provided is made from none."""
     longest: dict[dg.AssetKey, int] = {}
     for key, source in _inputs(specs, contracts):
-        if source.retention:
+        if source.retention and not contracts[key].provided:
             longest[key] = max(longest.get(key, 0), source.retention.days)
     for key, days in sorted(longest.items()):
         retention = contracts[key].retention

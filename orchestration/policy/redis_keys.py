@@ -30,16 +30,18 @@ _WRITES = frozenset(
 )
 _EXPIRES = frozenset({"expire", "pexpire", "expireat", "pexpireat", "setex", "psetex"})
 _EXPIRY_ARGUMENTS = frozenset({"ex", "px", "exat", "pxat", "keepttl"})
+# The stamp of a store must last as long as the store: where it ran out, the store would look restored.
+_KEPT_FOR_GOOD = frozenset({("epochs.py", "_stamp")})
 _CLIENTS = re.compile(r"(redis|client|pipeline|pipe)$")
 
 
 def registered_prefixes(contracts: Iterable[AssetContract]) -> set[str]:
-    """What precedes the pseudonym in each registered pattern, and the names of streams."""
+    """What precedes the pseudonym, or a wildcard, in each registered pattern, and the names of streams."""
     found = set()
     for contract in contracts:
         match contract.store:
             case RedisStore(pattern=pattern):
-                found.add(pattern.partition("{")[0])
+                found.add(re.split(r"[{*]", pattern, maxsplit=1)[0])
             case RedisStream(key=key):
                 found.add(key)
     return found
@@ -73,7 +75,8 @@ def keys_expire(modules: Iterable[Module]) -> Iterator[Violation]:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 calls = [inner for inner in ast.walk(node) if isinstance(inner, ast.Call)]
                 writes = [call for call in calls if _is_write(call)]
-                if writes and not any(_sets_expiry(call) for call in calls):
+                kept = (module.path.name, node.name) in _KEPT_FOR_GOOD
+                if writes and not kept and not any(_sets_expiry(call) for call in calls):
                     yield Violation(
                         module.at(writes[0]),
                         f"{node.name} writes a Redis key and gives it no expiry",

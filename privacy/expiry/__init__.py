@@ -4,7 +4,7 @@ from privacy.contracts import AssetContract
 from privacy.expiry.artifacts import ArtifactsExpiry
 from privacy.expiry.base import Due, Expiry, Overdue
 from privacy.expiry.delta import DeltaExpiry
-from privacy.expiry.own import ExportsExpiry, TemporaryFilesExpiry
+from privacy.expiry.own import ExportsExpiry, RetainedRecordsExpiry, TemporaryFilesExpiry
 from privacy.expiry.postgres import PostgresExpiry
 from privacy.expiry.redis import FeastOnlineExpiry, RedisKeysExpiry, RedisStreamExpiry
 from privacy.stores.base import StoreError
@@ -21,6 +21,7 @@ _BY_KIND: dict[str, Expiry] = {
 }
 _BY_HANDLER: dict[str, Expiry] = {
     "exports": ExportsExpiry(),
+    "retained": RetainedRecordsExpiry(),
     "temporary_files": TemporaryFilesExpiry(),
 }
 

@@ -3,13 +3,14 @@
 import time
 from pathlib import Path
 
+from privacy import duties
 from privacy.contracts import AssetContract
 from privacy.database import Role, connect
 from privacy.expiry.base import Due, Expiry, Overdue
 from privacy.settings import platform_settings
 from privacy.stores import handler_for
 
-__all__ = ["ExportsExpiry", "TemporaryFilesExpiry"]
+__all__ = ["ExportsExpiry", "RetainedRecordsExpiry", "TemporaryFilesExpiry"]
 
 
 class ExportsExpiry(Expiry):
@@ -29,6 +30,18 @@ class ExportsExpiry(Expiry):
             return connection.execute(
                 "delete from requests.exports where expires <= now()"
             ).rowcount
+
+
+class RetainedRecordsExpiry(Expiry):
+    """Records under a legal duty, each of which says on which day the duty ends."""
+
+    def overdue(self, contract: AssetContract, due: Due) -> Overdue:
+        """Records whose duty has ended."""
+        return Overdue(duties.ended())
+
+    def expire(self, contract: AssetContract, due: Due) -> int:
+        """Delete them."""
+        return duties.release()
 
 
 class TemporaryFilesExpiry(Expiry):

@@ -155,6 +155,7 @@ CONTRACTS: dict[str, AssetContract] = {
         subject="pseudonym",
         withhold=_AT_NEXT_INGEST,
         handler="consent_ledger",
+        provided=True,
     ),
 }
 
@@ -260,5 +261,6 @@ COLUMNS: dict[str, dict[str, str]] = {
         "language": "text",
         "policy_sha256": "text",
         "agreed_at": "timestamptz",
+        "salt": "uuid",
     },
 }

@@ -21,6 +21,7 @@ from privacy.contracts import (
 )
 from privacy.database import Role, connect
 from privacy.stores import handler_for
+from privacy.stores.consent_ledger import remove_records
 
 SUBJECT, OTHER = "a" * 32, "b" * 32
 MODEL = "models/lightfm"
@@ -169,7 +170,10 @@ def test_whose_data_should_not_have_been_read_is_found_whatever_they_did_since()
     objections.object_to(elsewhere, "lake/sessions", "test")
     _say(Decision.OPT_OUT, PERSONALISATION, subject=elsewhere)
     with connect(Role.PRIVACY) as connection:
-        connection.execute("delete from consent.records where pseudonym = %s", [erased])
+        rows = connection.execute(
+            "select record_id from consent.records where pseudonym = %s", [erased]
+        ).fetchall()
+        remove_records(connection, [row[0] for row in rows])
     left = models.left_since(before, subjects, TRAINING, [MODEL])
     assert left == {withdraws, returns, objects, erased, unknown}
 

@@ -12,6 +12,7 @@ from orchestration.servers.platform import start_servers
 from privacy import audit, certificates, lake, registry, requests, signing, tombstones
 from privacy.database import Role, connect, redis_url
 from privacy.file_search import needles_of, search_files
+from privacy.identifiers import canonical
 from privacy.requests import RequestStatus
 from privacy.restore import RestoredError, after_restore, refuse_restored, returned
 from privacy.tombstone_journal import JournalError, journal_path, read
@@ -120,8 +121,8 @@ def test_the_journal_alone_tells_a_restored_database_who_was_erased_and_when(
 ) -> None:
     own_platform.back_up()
     erase(filled.leaver)
-    lookups = Vault().lookups(CUSTOMER_NUMBER, ["C-1001"])
-    [at] = tombstones.erased_at(lookups)
+    identifiers = [canonical(CUSTOMER_NUMBER, "C-1001")]
+    [at] = tombstones.erased_at(identifiers)
     assert at is not None
     own_platform.restore(*WHERE)
     assert tombstones.is_erased([filled.leaver]) == [False], "the backup knows of no erasure"
@@ -129,7 +130,9 @@ def test_the_journal_alone_tells_a_restored_database_who_was_erased_and_when(
     after_restore()
 
     assert tombstones.is_erased(filled.both) == [True, False]
-    assert tombstones.erased_at(lookups) == [at], "who came back since is not taken for the past"
+    assert tombstones.erased_at(identifiers) == [at], (
+        "who came back since is not taken for the past"
+    )
     assert at < datetime.now(UTC)
 
 

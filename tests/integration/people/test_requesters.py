@@ -175,6 +175,8 @@ def test_the_shops_own_keys_are_used_where_they_are_configured(
     assert ask(storefront, own).status_code == 202
     monkeypatch.setattr(servers, "requester_key_file", None)
     monkeypatch.setattr(servers, "environment", Environment.PRODUCTION)
+    # As if the servers had passwords that development did not generate.
+    monkeypatch.setattr("privacy.database.is_generated", lambda _: False)
     assert ask(storefront, fresh).status_code == 401, "nobody signs for the shop"
     with pytest.raises(RequesterKeyError, match="in production always"):
         development_token(RequestKind.ACCESS, "C-1001")

@@ -13,6 +13,7 @@ from serving.problems import KINDS
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 OPERATIONS = {
+    "read_certificate",
     "create_privacy_request",
     "create_subject_reference",
     "decide_privacy_request",
