@@ -17,7 +17,16 @@ from privacy.database import Role, connect
 from privacy.keys import Key, KeyProvider, key_provider
 from privacy.tombstone_journal import Tombstone
 
-__all__ = ["erased_at", "is_erased", "record", "subjects_erased_at", "take_up", "tokens", "writing"]
+__all__ = [
+    "erased_at",
+    "is_erased",
+    "missing",
+    "record",
+    "subjects_erased_at",
+    "take_up",
+    "tokens",
+    "writing",
+]
 
 Kind = Literal["pseudonym", "identifier"]
 _WRITING = 0x53564C54  # advisory lock: shared by writers of subjects' rows, exclusive while tombstones are recorded
@@ -64,6 +73,12 @@ def take_up(journal: Sequence[Tombstone]) -> None:
     with connect(Role.PRIVACY) as connection:
         connection.execute("select pg_advisory_xact_lock(%s)", [_WRITING])
         connection.cursor().executemany(_KEEP, rows)
+
+
+def missing(journal: Sequence[Tombstone]) -> int:
+    """How many of the journal's tombstones the database does not have: taken out of it, or lost with a restore."""
+    wanted = {entry.token for entry in journal}
+    return len(wanted) - len(_times(sorted(wanted)))
 
 
 @contextmanager
