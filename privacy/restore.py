@@ -36,9 +36,13 @@ class RestoreReport:
 
 
 def refuse_restored() -> None:
-    """Raise RestoredError where a store is older than the last finished erasure."""
-    epoch = tombstone_journal.read().epoch
-    stale = [store for store, number in stamps().items() if number is not None and number < epoch]
+    """Raise RestoredError where a store is older than the last finished erasure, or Postgres lacks a tombstone of the journal."""
+    journal = tombstone_journal.read()
+    stale = [
+        store for store, number in stamps().items() if number is not None and number < journal.epoch
+    ]
+    if not stale and (lost := tombstones.missing(journal.tombstones)):
+        stale = [f"Postgres (tombstones missing: {lost})"]
     if stale:
         raise RestoredError(
             f"Restored from a backup that is older than the last erasure: {', '.join(stale)}. Nothing may read it before "

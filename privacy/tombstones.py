@@ -24,6 +24,7 @@ __all__ = [
     "erased_at",
     "hold_off_writers",
     "is_erased",
+    "missing",
     "record",
     "state",
     "subjects_erased_at",
@@ -76,6 +77,12 @@ def take_up(journal: Sequence[Tombstone]) -> None:
     with connect(Role.PRIVACY) as connection:
         hold_off_writers(connection)
         connection.cursor().executemany(_KEEP, rows)
+
+
+def missing(journal: Sequence[Tombstone]) -> int:
+    """How many of the journal's tombstones the database does not have: taken out of it, or lost with a restore."""
+    wanted = {entry.token for entry in journal}
+    return len(wanted) - len(_times(sorted(wanted)))
 
 
 def hold_off_writers(connection: psycopg.Connection[Any]) -> None:

@@ -208,3 +208,19 @@ def test_an_erasure_does_not_count_before_the_journal_has_it(
     with connect(Role.PRIVACY) as connection:
         held = connection.execute("select count(*) from requests.tombstones").fetchone()
     assert held == (0,)
+
+
+def test_a_database_that_lacks_a_tombstone_of_the_journal_is_refused_until_it_has_it_again(
+    own_platform: OwnPlatform, filled: People
+) -> None:
+    erase(filled.leaver)
+    with connect(Role.PRIVACY) as connection:
+        connection.execute("delete from requests.tombstones where kind = 'pseudonym'")
+    assert tombstones.is_erased([filled.leaver]) == [False], "an ingest would take them in again"
+
+    with pytest.raises(RestoredError, match=r"Postgres \(tombstones missing: 1\)"):
+        refuse_restored()
+    after_restore()
+
+    refuse_restored()
+    assert tombstones.is_erased([filled.leaver]) == [True]
