@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from orchestration.commands import proof
 from orchestration.governance.retention_table import retention_sentence, retention_table
@@ -55,7 +55,9 @@ def list_requests(
     if as_json:
         sys.stdout.write(json.dumps([_row(request) for request in found], indent=2) + "\n")
         return
-    table = Table("request", "kind", "status", "received", "due", "missing steps")
+    table = Table(
+        Column("request", no_wrap=True), "kind", "status", "received", "due", "missing steps"
+    )
     for request in found:
         row = _row(request)
         table.add_row(

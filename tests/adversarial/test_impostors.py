@@ -71,7 +71,11 @@ def test_the_storefronts_key_and_no_key_open_no_privacy_route(
 ) -> None:
     [canary] = platform.take()
     reference = platform.reference(storefront, canary)
-    assert storefront.post(ROUTE, json=_body(reference)).status_code == 403
+    assert storefront.post(ROUTE, json=_body(reference)).status_code == 422, (
+        "no one else's reference"
+    )
+    assert storefront.post(ROUTE, json={"kind": "erasure"}).status_code == 401, "no token"
+    assert storefront.get(ROUTE).status_code == 403
     with httpx.Client(base_url=storefront.base_url) as nobody:
         assert nobody.post(ROUTE, json=_body(reference)).status_code == 401
         assert nobody.get("/v1/assets").status_code == 401

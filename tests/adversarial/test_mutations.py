@@ -12,6 +12,8 @@ from consent import objections
 from privacy import certificates, duties, erasure, registry, requests
 from privacy.certificates import CertificateUnavailableError
 from privacy.contracts import AssetContract, PostgresStore
+from privacy.database import Role, connect
+from privacy.rectification import Corrections
 from privacy.requests import PrivacyRequest, RequestKind, RequestStatus
 from privacy.stores import handler_for
 from tests.adversarial.traces import traces
@@ -34,11 +36,36 @@ def _objection(pseudonym: str) -> None:
     objections.object_to(pseudonym, "models/popularity", "test")
 
 
+def _minor(pseudonym: str) -> None:
+    with connect(Role.CONSENT) as connection:
+        connection.execute(
+            "insert into consent.minors (pseudonym, minor_until) values (%s, current_date + 365)",
+            [pseudonym],
+        )
+
+
+def _model_due(pseudonym: str) -> None:
+    with connect(Role.CONSENT) as connection:
+        connection.execute(
+            "insert into consent.models_due (asset_key, pseudonym) "
+            "select asset_key, %s from consent.trained_models limit 1",
+            [pseudonym],
+        )
+
+
+def _correction(pseudonym: str) -> None:
+    corrections = Corrections.model_validate({"country": "FR"})
+    requests.submit(RequestKind.RECTIFICATION, pseudonym, "test", corrections=corrections)
+
+
 # What no entry of the shop fills, and how a canary gets into it.
 FILLED: Mapping[str, Callable[[str], None]] = {
     "platform/exports": _export,
     "platform/privacy_requests": _open_request,
     "platform/objections": _objection,
+    "platform/minors": _minor,
+    "platform/models_due": _model_due,
+    "platform/rectifications": _correction,
 }
 
 

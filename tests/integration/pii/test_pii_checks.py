@@ -88,7 +88,7 @@ def _run(contract: AssetContract, write: Callable[[], None]) -> dg.ExecuteInProc
     @contracted_asset(contract, group="test", kinds={"python"})
     def asset() -> dg.MaterializeResult[None]:
         write()
-        return dg.MaterializeResult()
+        return dg.MaterializeResult(metadata={"dagster/row_count": len(CLEAN)})
 
     checks = list(pii_checks(dg.Definitions(assets=[asset])))
     return dg.materialize([asset, *checks], raise_on_error=False)

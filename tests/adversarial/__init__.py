@@ -1,0 +1,1 @@
+"""Attacks on a whole platform; a package, so that its platform ends with its last test."""
