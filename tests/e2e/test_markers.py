@@ -96,7 +96,7 @@ def test_2_an_export_holds_what_every_asset_holds_of_one_person(
     location = requested(demo, "access", (marked,))[marked]
     with demo.api("privacy") as client:
         report = finished(client, location)
-        export = client.get(f"{location}/export")
+        export = client.get(f"{location}/export", headers={"Accept": "application/json"})
         listed = {asset["key"] for asset in client.get("/v1/assets").json()["assets"]}
     assert report["unfinished"] == []
     assets = {asset["asset"]: asset for asset in export.json()["assets"]}
