@@ -16,6 +16,7 @@ import pytest
 from consent import ledger
 from consent.ledger import ConsentRecord, Decision
 from orchestration.servers.process import stop
+from orchestration.servers.ranker import start_ranker
 from orchestration.servers.redis import start_redis
 from privacy import certificates, lake, requests, signing
 from privacy.certificates import CertificateUnavailableError
@@ -80,6 +81,9 @@ def _redis_stopped(platform: Platform) -> Iterator[None]:
         yield
     finally:
         start_redis(platform.settings)
+        # It may have come back on another port, which the API learns when it starts.
+        stop(platform.settings, "ranker")
+        start_ranker(platform.settings)
 
 
 @contextmanager
