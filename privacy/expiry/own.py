@@ -1,7 +1,6 @@
 """Stores of the privacy part whose rows say themselves when they end."""
 
 import time
-from pathlib import Path
 
 from privacy import duties
 from privacy.contracts import AssetContract
@@ -9,6 +8,7 @@ from privacy.database import Role, connect
 from privacy.expiry.base import Due, Expiry, Overdue
 from privacy.settings import platform_settings
 from privacy.stores import handler_for
+from privacy.stores.own import last_change
 
 __all__ = ["ExportsExpiry", "RetainedRecordsExpiry", "TemporaryFilesExpiry"]
 
@@ -52,13 +52,8 @@ class TemporaryFilesExpiry(Expiry):
         folder = platform_settings().tmp_dir
         entries = list(folder.iterdir()) if folder.is_dir() else []
         limit = min(due.before.timestamp(), time.time())
-        return Overdue(sum(_last_change(path) < limit for path in entries))
+        return Overdue(sum(last_change(path) < limit for path in entries))
 
     def expire(self, contract: AssetContract, due: Due) -> int:
         """Delete them; the store's handler knows what is abandoned, and waits less than the contract allows."""
         return handler_for(contract).erase(contract, [])
-
-
-def _last_change(path: Path) -> float:
-    """Unix time of the newest change of `path` or of anything in it."""
-    return max(entry.lstat().st_mtime for entry in (path, *path.rglob("*")))

@@ -28,6 +28,7 @@ __all__ = [
     "RetainedRecordsHandler",
     "TemporaryFilesHandler",
     "VaultHandler",
+    "last_change",
 ]
 
 
@@ -215,7 +216,7 @@ class TemporaryFilesHandler(StoreHandler):
         folder, removed = platform_settings().tmp_dir, 0
         limit = time.time() - self.ABANDONED_AFTER.total_seconds()
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if _last_change(path) >= limit:
+            if last_change(path) >= limit:
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
@@ -225,6 +226,6 @@ class TemporaryFilesHandler(StoreHandler):
         return removed
 
 
-def _last_change(path: Path) -> float:
+def last_change(path: Path) -> float:
     """Unix time of the newest change of `path` or of anything in it."""
     return max(entry.lstat().st_mtime for entry in (path, *path.rglob("*")))
