@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,9 +32,30 @@ def _test_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 
 @pytest.fixture(scope="session")
-def settings() -> PlatformSettings:
+def settings(_test_environment: None) -> PlatformSettings:
     """Settings of the test run."""
     return platform_settings()
+
+
+@pytest.fixture
+def read_settings(
+    settings: PlatformSettings, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], None]:
+    """Let the run's settings say, until the test ends, what the environment says now."""
+
+    def read() -> None:
+        told = PlatformSettings()
+        for name in PlatformSettings.model_fields:
+            monkeypatch.setattr(settings, name, getattr(told, name))
+
+    return read
+
+
+@pytest.fixture(autouse=True)
+def _one_settings_object(settings: PlatformSettings) -> Iterator[None]:
+    """A test that made another would leave all after it changing settings that nothing reads."""
+    yield
+    assert platform_settings() is settings, "change settings through read_settings, not the cache"
 
 
 @pytest.fixture(scope="session")

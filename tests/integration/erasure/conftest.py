@@ -1,7 +1,7 @@
 """A platform that a test may stop, copy and restore: a state folder, a Postgres and a Redis of its own."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from orchestration.servers.postgres import migrate, start_postgres
 from orchestration.servers.process import stop
 from orchestration.servers.redis import start_redis
 from privacy import database
-from privacy.settings import PlatformSettings, platform_settings
+from privacy.settings import PlatformSettings
 
 
 class OwnPlatform:
@@ -54,20 +54,18 @@ class OwnPlatform:
 
 @pytest.fixture
 def own_platform(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: PlatformSettings,
+    read_settings: Callable[[], None],
 ) -> Iterator[OwnPlatform]:
     root = tmp_path_factory.mktemp("own")
     monkeypatch.setenv("SELVEDGE_HOME", str(root / "home"))
-    _forget()
-    platform = OwnPlatform(platform_settings(), root / "backup")
+    read_settings()
+    database._role_secret.cache_clear()
+    platform = OwnPlatform(settings, root / "backup")
     platform.start()
     yield platform
     platform.stop()
     monkeypatch.undo()
-    _forget()
-
-
-def _forget() -> None:
-    """Let every setting be read again."""
-    platform_settings.cache_clear()
     database._role_secret.cache_clear()

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 
 from privacy.identifiers import (
@@ -8,7 +10,6 @@ from privacy.identifiers import (
     normalise,
     or_none,
 )
-from privacy.settings import platform_settings
 
 
 @pytest.mark.parametrize(
@@ -54,11 +55,9 @@ def test_what_is_no_identifier_is_refused_without_repeating_it(kind: str, raw: s
     assert or_none(kind, raw) is None
 
 
-def test_the_region_of_national_numbers_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_region_of_national_numbers_is_a_setting(
+    monkeypatch: pytest.MonkeyPatch, read_settings: Callable[[], None]
+) -> None:
     monkeypatch.setenv("SELVEDGE_PHONE_REGION", "FR")
-    platform_settings.cache_clear()
-    try:
-        assert normalise(PHONE, "01 42 68 53 00") == "+33142685300"
-    finally:
-        monkeypatch.undo()
-        platform_settings.cache_clear()
+    read_settings()
+    assert normalise(PHONE, "01 42 68 53 00") == "+33142685300"

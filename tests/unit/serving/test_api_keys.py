@@ -1,16 +1,15 @@
 """Production brings its own API keys, long and different; development makes them once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from privacy.secret_files import is_generated
-from privacy.settings import platform_settings
 from serving import auth
 from serving.auth import ApiKeyError, Scope, api_keys
 from serving.settings import serving_settings
 
-CACHES = (api_keys, auth._digests, platform_settings, serving_settings)
+CACHES = (api_keys, auth._digests, serving_settings)
 
 
 @pytest.fixture(autouse=True)
@@ -31,20 +30,24 @@ def test_development_keeps_the_keys_it_made() -> None:
     assert len(set(first.values())) == len(Scope)
 
 
-def test_production_without_a_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_production_without_a_key_is_refused(
+    monkeypatch: pytest.MonkeyPatch, read_settings: Callable[[], None]
+) -> None:
     monkeypatch.setenv("SELVEDGE_ENVIRONMENT", "production")
+    read_settings()
     monkeypatch.setenv("SELVEDGE_API_KEY_STOREFRONT", "a" * 32)
     with pytest.raises(ApiKeyError, match="SELVEDGE_API_KEY_PRIVACY must be set"):
         api_keys()
 
 
 def test_production_refuses_a_key_that_development_generated(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, read_settings: Callable[[], None]
 ) -> None:
     generated = api_keys()[Scope.STOREFRONT]
     for cached in CACHES:
         cached.cache_clear()
     monkeypatch.setenv("SELVEDGE_ENVIRONMENT", "production")
+    read_settings()
     monkeypatch.setenv("SELVEDGE_API_KEY_PRIVACY", "a" * 32)
     monkeypatch.setenv("SELVEDGE_API_KEY_STOREFRONT", generated)
     with pytest.raises(ApiKeyError, match="STOREFRONT was generated in development") as refused:
