@@ -51,10 +51,12 @@ def forget(names: Iterable[str]) -> None:
 
 
 def _note(names: Iterable[str]) -> None:
+    if not (used := list(names)):
+        return
     with connect(Role.PRIVACY) as connection:
         connection.execute(
             "insert into requests.folders (name) select unnest(%s::text[]) on conflict do nothing",
-            [list(names)],
+            [used],
         )
 
 
