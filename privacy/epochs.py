@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from privacy import tombstone_journal
+from privacy import folders, tombstone_journal
 from privacy.database import Role, connect
 from privacy.secret_files import write_private
-from privacy.settings import platform_settings
 from privacy.stores.redis import redis_client
 
 __all__ = ["advance", "stamp", "stamps"]
@@ -43,7 +42,9 @@ def _stamp(names: Iterable[str], number: int) -> None:
                 client.set(REDIS_KEY, number)
         else:
             # An empty folder is made and stamped, for what is written into it later is newer than this erasure.
-            write_private(_folders()[name] / _FILE, str(number))
+            folder = _folders()[name]
+            folders.note_writing(folder)
+            write_private(folder / _FILE, str(number))
 
 
 def _stamp_postgres(number: int) -> None:
@@ -65,8 +66,7 @@ def stamps() -> Mapping[str, int | None]:
 
 
 def _folders() -> dict[str, Path]:
-    settings = platform_settings()
-    return {"the lake": settings.lake_dir, "the models": settings.models_dir}
+    return {f"the {name}": folder for name, folder in folders.data_folders().items()}
 
 
 def _postgres() -> int:

@@ -26,6 +26,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
+from privacy.folders import note_writing
 from privacy.settings import platform_settings
 
 __all__ = [
@@ -83,6 +84,8 @@ def create_or_open(path: str | Path, schema: pa.Schema) -> DeltaTable:
     Its transaction log keeps statistics only for the other columns than `IDENTIFYING_COLUMNS`.
     """
     location = table_path(path)
+    if not exists(path):
+        note_writing(location)
     location.parent.mkdir(parents=True, exist_ok=True)
     return DeltaTable.create(
         str(location), schema, mode="ignore", configuration=_configuration(schema)

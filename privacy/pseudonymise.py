@@ -130,6 +130,7 @@ class Pseudonymiser:
         self._masker = masker or shared_masker()
         self._kind = subject_kind
         self._state = -1
+        self._anybody_erased = True
         self._erased: dict[str, datetime | None] = {}
         self._found: dict[str, str | None] = {}
         self._gone: set[str] = set()
@@ -157,10 +158,13 @@ class Pseudonymiser:
         state = tombstones.state()
         if state != self._state or len(self._found) > _REMEMBERED:
             self._state = state
+            self._anybody_erased = tombstones.any_identifiers()
             self._erased, self._found, self._gone = {}, {}, set()
 
     def _not_erased(self, raw: pa.Table, table: RowsOf, subject: str) -> pa.Table:
         """Rows of subjects never erased, or newer than their erasure."""
+        if not self._anybody_erased:
+            return raw
         encoded = raw[subject].combine_chunks().dictionary_encode()
         texts = encoded.dictionary.to_pylist()
         new = [text for text in texts if text not in self._erased]
@@ -173,7 +177,7 @@ class Pseudonymiser:
 
     def _ends(self, kind: str, identifiers: Sequence[str | None]) -> list[datetime | None]:
         """When each identifier was last erased; None for one that never was, or is none."""
-        if not tombstones.any_identifiers():
+        if not self._anybody_erased:
             return [None] * len(identifiers)
         names = [or_none(kind, text) for text in identifiers]
         distinct = list(dict.fromkeys(name for name in names if name))

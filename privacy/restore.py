@@ -3,20 +3,28 @@
 Each finished erasure stamps every store with its number (`stamp`). A store whose stamp is older than the journal's count was
 restored, and the platform does not start (`refuse_restored`) until `after_restore` has taken up the journal's tombstones,
 found by their keyed hashes whom the stores hold again, and erased them everywhere, verified and certified like any erasure.
+A folder that held data once and is empty (`privacy.folders`) is refused as well: it is not mounted, or its content was lost.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from privacy import registry, requests, tombstone_journal, tombstones
+from privacy import folders, registry, requests, tombstone_journal, tombstones
 from privacy.database import Role, connect
 from privacy.epochs import stamp, stamps
 from privacy.registry import Registry
 from privacy.requests import PrivacyRequest, RequestStatus
 from privacy.stores import handler_for
 
-__all__ = ["RestoreReport", "RestoredError", "after_restore", "refuse_restored", "returned"]
+__all__ = [
+    "MissingFolderError",
+    "RestoreReport",
+    "RestoredError",
+    "after_restore",
+    "refuse_restored",
+    "returned",
+]
 
 _ACTOR = "after-restore"
 _BATCH = 1_000
@@ -24,6 +32,10 @@ _BATCH = 1_000
 
 class RestoredError(RuntimeError):
     """A store was restored from a backup, and may hold who was erased since; names it and what to do."""
+
+
+class MissingFolderError(RestoredError):
+    """A folder that held data once is empty; names it and what to do."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +48,12 @@ class RestoreReport:
 
 
 def refuse_restored() -> None:
-    """Raise RestoredError where a store is older than the last finished erasure, or Postgres lacks a tombstone of the journal."""
+    """Raise RestoredError where a store is older than the last finished erasure, or Postgres lacks a tombstone of the journal.
+
+    MissingFolderError where a folder is not there that should be. Notes which folders hold something now.
+    """
+    folders.note_used()
+    _refuse_missing()
     journal = tombstone_journal.read()
     stale = [
         store for store, number in stamps().items() if number is not None and number < journal.epoch
@@ -50,12 +67,24 @@ def refuse_restored() -> None:
         )
 
 
-def after_restore(journals: Sequence[Path] = ()) -> RestoreReport:
+def _refuse_missing() -> None:
+    if missing := folders.missing():
+        raise MissingFolderError(
+            f"Held data once and is empty: {', '.join(missing)}. Whoever is erased now would stay in it. Mount or restore it, "
+            "or, where it is gone for good, say so with './selvedge privacy after-restore --lost "
+            f"{missing[0]}' (docs/runbooks/restore.md)."
+        )
+
+
+def after_restore(journals: Sequence[Path] = (), lost: Sequence[str] = ()) -> RestoreReport:
     """Erase again whoever the restored stores hold and a tombstone names.
 
-    `journals` are copies of the journal of tombstones, for where its own was restored as well. May be repeated; what could not
-    be erased is named, and the platform stays refused. Raises JournalError.
+    `journals` are copies of the journal of tombstones, for where its own was restored as well; `lost` names folders that are
+    gone for good. May be repeated; what could not be erased is named, and the platform stays refused. Raises JournalError,
+    MissingFolderError, and ValueError for a folder that there is none of.
     """
+    folders.forget(lost)
+    _refuse_missing()
     for path in journals:
         tombstone_journal.replace(tombstone_journal.read(path))
     journal = tombstone_journal.read()

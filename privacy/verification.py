@@ -13,6 +13,7 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
+from privacy import folders
 from privacy.coverage import SYSTEM_TABLES, unknown_places
 from privacy.database import Role, connect
 from privacy.file_search import counter, needles_of, search_files
@@ -76,10 +77,15 @@ def verify(pseudonyms: Sequence[str], registry: Registry) -> Verification:
 
 
 def unregistered(registry: Registry) -> Verification:
-    """Look for what exists, in Postgres, Redis and on disk, that no contract tells of (`privacy.coverage`)."""
+    """Look for what exists, in Postgres, Redis and on disk, that no contract tells of (`privacy.coverage`).
+
+    A folder that held data once and is empty now is not mounted: it exists, and cannot be searched (`privacy.folders`).
+    """
     unknown, existing = unknown_places(registry)
+    missing = folders.missing()
     findings = [Finding(f"{place} is in no contract", 0) for place in unknown]
-    return Verification(existing - len(unknown), existing, findings)
+    findings += [Finding(f"folder {name} held data and is not there", 0) for name in missing]
+    return Verification(existing - len(unknown), existing + len(missing), findings)
 
 
 def search_postgres(needles: Sequence[bytes]) -> Verification:

@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError
 
 from privacy.contracts import AssetContract, Unlearn
+from privacy.folders import note_writing
 from privacy.settings import platform_settings
 
 __all__ = [
@@ -111,6 +112,7 @@ def save_artifact(
     """
     name, now = contract.key.rpartition("/")[2], datetime.now(UTC)
     target = version_folder(name, _new_version(now), root)
+    note_writing(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
     try:

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
+import click
 import typer
 
 from orchestration import demo as platform_demo
 from orchestration.progress import console
 from privacy import audit, certificates, restore, signing
+from privacy.folders import FOLDERS
 
 __all__ = ["add_to"]
 
@@ -106,10 +108,16 @@ def after_restore(
             help="A copy of the journal of tombstones, where the platform's own was restored as well.",
         ),
     ] = None,
+    lost: Annotated[
+        list[str] | None,
+        typer.Option(
+            click_type=click.Choice(FOLDERS), help="A folder that is gone with all that it held."
+        ),
+    ] = None,
 ) -> None:
     """Erase again whoever a restored backup brought back; run it between `up --only-data` and `up`."""
     platform_demo.publish_contracts()
-    report = restore.after_restore(tombstones or [])
+    report = restore.after_restore(tombstones or [], lost or [])
     console.print(
         f"{report.tombstones:,} tombstones taken up, {report.returned:,} subjects had come back."
     )

@@ -14,7 +14,14 @@ from privacy.database import Role, connect, redis_url
 from privacy.file_search import needles_of, search_files
 from privacy.identifiers import canonical
 from privacy.requests import RequestStatus
-from privacy.restore import RestoredError, after_restore, refuse_restored, returned
+from privacy.restore import (
+    MissingFolderError,
+    RestoredError,
+    after_restore,
+    refuse_restored,
+    returned,
+)
+from privacy.settings import PlatformSettings
 from privacy.tombstone_journal import JournalError, journal_path, read
 from privacy.vault import CUSTOMER_NUMBER, Vault
 from tests.integration.erasure.conftest import OwnPlatform
@@ -224,3 +231,36 @@ def test_a_database_that_lacks_a_tombstone_of_the_journal_is_refused_until_it_ha
 
     refuse_restored()
     assert tombstones.is_erased([filled.leaver]) == [True]
+
+
+def test_a_folder_that_is_not_mounted_is_searched_by_no_erasure(
+    filled: People, settings: PlatformSettings, tmp_path: Path
+) -> None:
+    shutil.move(settings.lake_dir, tmp_path / "elsewhere")
+    settings.lake_dir.mkdir()
+    with pytest.raises(MissingFolderError, match=r"is empty: lake\."):
+        refuse_restored()
+    [request] = requests.submit_erasures([filled.leaver], "test")
+    waiting = requests.process(request.request_id)
+    assert waiting.status is not RequestStatus.COMPLETED
+    assert any("lake" in step for step in waiting.unfinished)
+    with pytest.raises(certificates.CertificateUnavailableError):
+        certificates.get(request.request_id)
+
+    settings.lake_dir.rmdir()
+    shutil.move(tmp_path / "elsewhere", settings.lake_dir)
+    assert in_lake(filled.leaver)
+    refuse_restored()
+    assert requests.process(request.request_id).status is RequestStatus.COMPLETED
+    assert not in_lake(filled.leaver)
+
+
+def test_a_folder_that_is_gone_for_good_is_named(
+    filled: People, settings: PlatformSettings
+) -> None:
+    shutil.rmtree(settings.lake_dir)
+    with pytest.raises(MissingFolderError, match="after-restore --lost lake"):
+        after_restore()
+    assert after_restore(lost=["lake"]).incomplete == ()
+    refuse_restored()
+    erase(filled.leaver)
