@@ -13,6 +13,7 @@ from pathlib import Path
 from privacy import folders, registry, requests, tombstone_journal, tombstones
 from privacy.database import Role, connect
 from privacy.epochs import stamp, stamps
+from privacy.folders import Folder
 from privacy.registry import Registry
 from privacy.requests import PrivacyRequest, RequestStatus
 from privacy.stores import handler_for
@@ -76,12 +77,12 @@ def _refuse_missing() -> None:
         )
 
 
-def after_restore(journals: Sequence[Path] = (), lost: Sequence[str] = ()) -> RestoreReport:
+def after_restore(journals: Sequence[Path] = (), lost: Sequence[Folder] = ()) -> RestoreReport:
     """Erase again whoever the restored stores hold and a tombstone names.
 
     `journals` are copies of the journal of tombstones, for where its own was restored as well; `lost` names folders that are
-    gone for good. May be repeated; what could not be erased is named, and the platform stays refused. Raises JournalError,
-    MissingFolderError, and ValueError for a folder that there is none of.
+    gone for good. May be repeated; what could not be erased is named, and the platform stays refused. Raises JournalError
+    and MissingFolderError.
     """
     folders.forget(lost)
     _refuse_missing()

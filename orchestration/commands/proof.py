@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
-import click
 import typer
 
 from orchestration import demo as platform_demo
 from orchestration.progress import console
 from privacy import audit, certificates, restore, signing
-from privacy.folders import FOLDERS
+from privacy.folders import Folder
 
 __all__ = ["add_to"]
 
@@ -109,10 +108,8 @@ def after_restore(
         ),
     ] = None,
     lost: Annotated[
-        list[str] | None,
-        typer.Option(
-            click_type=click.Choice(FOLDERS), help="A folder that is gone with all that it held."
-        ),
+        list[Folder] | None,
+        typer.Option(help="A folder that is gone with all that it held."),
     ] = None,
 ) -> None:
     """Erase again whoever a restored backup brought back; run it between `up --only-data` and `up`."""
