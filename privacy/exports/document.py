@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from privacy import duties
 from privacy.contracts import AssetContract, LegalBasis, Purpose
-from privacy.exports.recipients import Recipient, recipients, recipients_of
+from privacy.controller import Recipient
 
 __all__ = ["PURPOSES", "asset_entry", "document", "nobody_held", "portable_rows", "with_rows"]
 
@@ -55,9 +55,13 @@ Kind = Literal["access", "portability"]
 
 
 def document(
-    kind: Kind, request_id: object, assets: Sequence[dict[str, Any]], why: Mapping[str, Any] | None
+    kind: Kind,
+    request_id: object,
+    assets: Sequence[dict[str, Any]],
+    recipients: Sequence[Recipient] = (),
+    why: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The whole document; `why` says why items are recommended (access only)."""
+    """The whole document; who receives data and `why` items are recommended are told for access only."""
     title = {
         "access": "Everything that is held about you, by asset (Art. 15 GDPR)",
         "portability": "What you provided, by asset (Art. 20 GDPR)",
@@ -72,18 +76,15 @@ def document(
     if kind == "access":
         content["recommendations"] = dict(why) if why else None
         content["recipients"] = [
-            recipient.model_dump(exclude={"assets"}) for recipient in recipients()
+            recipient.model_dump(exclude={"assets", "purposes"}) for recipient in recipients
         ]
         content["rights"] = list(_RIGHTS)
     return content
 
 
-def asset_entry(
-    contract: AssetContract, known: tuple[Recipient, ...] | None = None
-) -> dict[str, Any]:
+def asset_entry(contract: AssetContract, recipients: Sequence[Recipient]) -> dict[str, Any]:
     """What an asset is, for what, how long and for whom it is kept: the part of the document that names no person."""
     retention = contract.retention
-    given_to = recipients_of(contract.key, recipients() if known is None else known)
     return {
         "asset": contract.key,
         "description": contract.description,
@@ -97,7 +98,7 @@ def asset_entry(
         "kept_since": retention.column if retention else None,
         "held_since": None,
         "kept_until": None,
-        "recipients": [recipient.name for recipient in given_to] if contract.holds_subjects else [],
+        "recipients": [who.name for who in recipients if who.receives(contract)],
         "held": 0,
         "rows": [],
         **({"kept_by_law": duties.describe(contract.duty)} if contract.duty else {}),

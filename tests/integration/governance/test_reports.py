@@ -202,7 +202,13 @@ def test_production_refuses_placeholders(
 def test_a_transfer_out_of_the_eea_needs_a_safeguard(tmp_path: Path) -> None:
     file = tmp_path / "controller.yaml"
     person = {"name": "A", "contact": "a@shop.example"}
-    who = {"name": "Mail Inc.", "role": "processor", "for": ["marketing_email"], "country": "US"}
+    who = {
+        "name": "Mail Inc.",
+        "role": "processor",
+        "service": "Sends letters.",
+        "for": ["marketing_email"],
+        "country": "US",
+    }
     held = {
         "controller": person,
         "data_protection_officer": person,

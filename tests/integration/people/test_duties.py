@@ -81,7 +81,7 @@ def test_the_certificate_and_the_export_name_the_duty(people, under_duty: None) 
     assets = {entry["asset"]: entry for entry in document_of(document)["assets"]}
     assert assets["shop/orders"]["rows"][0]["order_id"] == "o0"
     contract = registry.load().get("shop/orders")
-    assert asset_entry(contract)["kept_by_law"] == assets["shop/orders"]["kept_by_law"]
+    assert asset_entry(contract, ())["kept_by_law"] == assets["shop/orders"]["kept_by_law"]
     assert assets["shop/orders"]["kept_by_law"]["reference"] == "§ 147 AO"
 
     done = erase(people.leaver)
