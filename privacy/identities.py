@@ -121,7 +121,11 @@ class Identities:
 
     def identifiers_of(self, pseudonyms: Sequence[str]) -> list[bytes]:
         """Every identifier of these subjects, in canonical bytes (for their tombstones); contested ones as well."""
-        found: list[bytes] = []
+        return [canonical(kind, name) for kind, name in self.held_identifiers(pseudonyms)]
+
+    def held_identifiers(self, pseudonyms: Sequence[str]) -> list[tuple[str, str]]:
+        """Kind and normalised form of every identifier of these subjects, in that order; contested ones as well."""
+        found: list[tuple[str, str]] = []
         for chunk in _chunks(list(pseudonyms)):
             with self._connect() as connection:
                 ciphers = self._ciphers(connection, chunk)
@@ -130,11 +134,11 @@ class Identities:
                     [list(chunk)],
                 ).fetchall()
             found += [
-                canonical(kind, opened(ciphers[name], bound_to(name, kind), sealed).decode())
+                (kind, opened(ciphers[name], bound_to(name, kind), sealed).decode())
                 for name, kind, sealed in rows
                 if name in ciphers
             ]
-        return found
+        return sorted(found)
 
     def link(self, pseudonym: str, kind: str, identifier: str) -> None:
         """Let one more identifier lead to a subject; repeating it changes nothing.
