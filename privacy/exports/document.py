@@ -1,11 +1,11 @@
 """The document of an export, as data: what is held in each asset, since when, why, until when, and who received it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from privacy import duties
-from privacy.contracts import AssetContract, LegalBasis, Purpose
+from privacy.contracts import AssetContract, LegalBasis, Purpose, Retention
 from privacy.controller import Recipient
 
 __all__ = ["PURPOSES", "asset_entry", "document", "nobody_held", "portable_rows", "with_rows"]
@@ -96,6 +96,7 @@ def asset_entry(contract: AssetContract, recipients: Sequence[Recipient]) -> dic
         "legal_basis_text": _BASES[contract.legal_basis] if contract.legal_basis else None,
         "kept_for_days": retention.days if retention else None,
         "kept_since": retention.column if retention else None,
+        "kept_from_year_end": bool(retention and retention.year_end_in),
         "held_since": None,
         "kept_until": None,
         "recipients": [who.name for who in recipients if who.receives(contract)],
@@ -120,7 +121,7 @@ def with_rows(
     times = [time for row in rows if (time := _time(row)) is not None]
     entry["held_since"] = min(times).isoformat() if times else None
     if contract.retention is not None and rows:
-        entry["kept_until"] = _last_day(rows, contract.retention.column, contract.retention.days)
+        entry["kept_until"] = _last_day(rows, contract.retention)
 
 
 def portable_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -132,8 +133,9 @@ def _time(row: Mapping[str, Any]) -> datetime | None:
     return next((time for name in _TIMES if (time := _moment(row.get(name)))), None)
 
 
-def _last_day(rows: Sequence[Mapping[str, Any]], column: str | None, days: int) -> str | None:
+def _last_day(rows: Sequence[Mapping[str, Any]], retention: Retention) -> str | None:
     """The day after which no row is kept; None where it is counted from the last time that a row was written."""
+    column = retention.column
     starts = [
         start
         for row in rows
@@ -141,7 +143,7 @@ def _last_day(rows: Sequence[Mapping[str, Any]], column: str | None, days: int) 
     ]
     if len(starts) < len(rows):
         return None
-    return (max(starts) + timedelta(days=days)).date().isoformat()
+    return retention.last_day(max(starts)).isoformat()
 
 
 def _moment(value: Any) -> datetime | None:

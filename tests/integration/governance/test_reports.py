@@ -149,7 +149,7 @@ def test_the_record_has_an_activity_for_each_purpose_and_every_asset_in_its_own(
         "FileKeyProvider",
     ):
         assert words in page
-    assert "10 years from ordered_at" in page
+    assert "8 years from the end of the year of ordered_at" in page
     assert json.loads(json.dumps(record)) == record
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from privacy import duties, registry, requests
 from privacy.certificates import get as certificate_of
-from privacy.contracts import Duty
+from privacy.contracts import Duty, Retention
 from privacy.database import Role, connect
 from privacy.exports.document import asset_entry
 from privacy.requests import RequestKind, RequestStatus
@@ -33,8 +33,12 @@ DUTIES = {
 
 @pytest.fixture
 def under_duty(people) -> Iterator[None]:
+    vouchers = Retention(days=2922, column="ordered_at", year_end_in="Europe/Berlin")
     registry.publish(
-        contract.model_copy(update={"duty": DUTIES.get(contract.key)}) for contract in CONTRACTS
+        contract.model_copy(update={"duty": DUTIES[contract.key], "retention": vouchers})
+        if contract.key in DUTIES
+        else contract
+        for contract in CONTRACTS
     )
     yield
     registry.publish(CONTRACTS)
