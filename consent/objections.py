@@ -4,6 +4,8 @@ An objection to ``*`` is a restriction (Art. 18): it holds for every asset, but 
 `objecting`, and everything that uses data asks `withheld`.
 """
 
+from datetime import datetime
+
 from privacy.database import Role, connect
 from privacy.withholding import EVERYTHING
 
@@ -20,20 +22,25 @@ def withdraw(pseudonym: str, asset_key: str, mechanism: str) -> bool:
     return _state(pseudonym, asset_key, "withdraw", mechanism)
 
 
-def withheld(asset_key: str) -> frozenset[str]:
-    """Pseudonyms of the subjects whose data in `asset_key` is not to be used: they object to it, or restricted all use."""
-    return _objecting([asset_key, EVERYTHING])
+def withheld(asset_key: str, before: datetime | None = None) -> frozenset[str]:
+    """Pseudonyms of the subjects whose data in `asset_key` is not to be used: they object to it, or restricted all use.
+
+    With `before`, only those who did so before that moment, and still do.
+    """
+    return _objecting([asset_key, EVERYTHING], before)
 
 
-def objecting(asset_key: str) -> frozenset[str]:
+def objecting(asset_key: str, before: datetime | None = None) -> frozenset[str]:
     """Pseudonyms of the subjects who object to this very asset: it must not hold them."""
-    return _objecting([asset_key])
+    return _objecting([asset_key], before)
 
 
-def _objecting(asset_keys: list[str]) -> frozenset[str]:
+def _objecting(asset_keys: list[str], before: datetime | None) -> frozenset[str]:
     with connect(Role.CONSENT) as connection:
         rows = connection.execute(
-            "select pseudonym from consent.withheld where asset_key = any(%s)", [asset_keys]
+            "select pseudonym from consent.withheld where asset_key = any(%(keys)s) "
+            "and (%(before)s::timestamptz is null or withheld_since < %(before)s)",
+            {"keys": asset_keys, "before": before},
         )
         return frozenset(row[0] for row in rows)
 

@@ -3,11 +3,16 @@
 Where subjects are held, each key must be a well-formed pseudonym and no subject who left the asset may be in it; where none
 are said to be held, no column may be named like one that would, and behind each figure of an aggregate there must be
 enough people.
+
+An objection takes effect at the asset's next materialisation. A check therefore judges by the objections that stood when the
+run began which wrote the asset: one that arrived since waits for the next run, and is counted when it has waited for longer
+than the contract allows.
 """
 
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -50,8 +55,12 @@ class ContractFindings(dict[str, int]):
         return not any(count for kind, count in self.items() if kind != "rows")
 
 
-def examine(contract: AssetContract) -> ContractFindings:
+def examine(contract: AssetContract, written: datetime | None = None) -> ContractFindings:
     """Compare the asset's store with `contract`; holds counts only, never a value.
+
+    Parameters
+    ----------
+    written: when the run began that wrote the asset; None where that is not known, and every objection counts.
 
     Memory: a batch of rows, and the pseudonyms of those who left the asset.
     """
@@ -64,15 +73,15 @@ def examine(contract: AssetContract) -> ContractFindings:
         case Artifacts(path=path):
             findings |= _examine_artifacts(contract, platform_settings().models_dir / path)
     if contract.holds_subjects and contract.subject:
-        findings |= _examine_subjects(contract)
+        findings |= _examine_subjects(contract, written)
     elif contract.people and not findings.get("missing_tables"):
         findings |= _examine_groups(contract)
     return findings
 
 
-def _examine_subjects(contract: AssetContract) -> dict[str, int]:
+def _examine_subjects(contract: AssetContract, written: datetime | None) -> dict[str, int]:
     found = {"rows": 0, "malformed_pseudonyms": 0, "rows_of_withheld_subjects": 0}
-    left = pa.array(sorted(_left(contract)), pa.string())
+    left = pa.array(sorted(_left(contract, _effective(contract, written))), pa.string())
     for batch in handler_for(contract).held(contract):
         known = batch.drop_null()
         formed = pc.sum(pc.match_substring_regex(known, PSEUDONYM)).as_py() or 0
@@ -82,11 +91,18 @@ def _examine_subjects(contract: AssetContract) -> dict[str, int]:
     return found
 
 
-def _left(contract: AssetContract) -> frozenset[str]:
-    """Who must not be in the asset. The mask of who left the masks stays without a bit: it keeps their other objections."""
+def _effective(contract: AssetContract, written: datetime | None) -> datetime | None:
+    """Before when objections must have been acted on: the write, or longer ago than the contract lets them wait."""
+    if written is None or contract.withhold is None:
+        return None
+    return max(written, datetime.now(UTC) - contract.withhold.within)
+
+
+def _left(contract: AssetContract, before: datetime | None) -> frozenset[str]:
+    """Who must not be in the asset, by the objections made before that moment. The mask of who left the masks stays without a bit: it keeps their other objections."""
     # What subjects provided is kept under a restriction; what is made of it is not.
     kept = contract.provided or contract.key == ledger.ASSET_KEY
-    left = objecting(contract.key) if kept else withheld(contract.key)
+    left = objecting(contract.key, before) if kept else withheld(contract.key, before)
     return masks.with_a_bit(left) if contract.key == masks.ASSET_KEY else left
 
 
@@ -159,6 +175,13 @@ def _examine_artifacts(contract: AssetContract, root: Path) -> dict[str, int]:
     return findings
 
 
+def _written(instance: dg.DagsterInstance, key: str) -> datetime | None:
+    """When the run began that last materialised the asset; None where none did."""
+    event = instance.get_latest_materialization_event(dg.AssetKey(key.split("/")))
+    run = instance.get_run_record_by_id(event.run_id) if event else None
+    return datetime.fromtimestamp(run.start_time, UTC) if run and run.start_time else None
+
+
 def _check(contract: AssetContract) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=contract.key.split("/"),
@@ -166,8 +189,8 @@ def _check(contract: AssetContract) -> dg.AssetChecksDefinition:
         description="What is stored is what the asset's privacy contract says.",
         blocking=contract.holds_subjects or bool(contract.people),
     )
-    def contract_holds() -> dg.AssetCheckResult:
-        findings = examine(contract)
+    def contract_holds(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        findings = examine(contract, _written(context.instance, contract.key))
         return dg.AssetCheckResult(
             passed=findings.clean, metadata={kind: int(count) for kind, count in findings.items()}
         )

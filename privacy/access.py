@@ -6,10 +6,10 @@ from typing import Any
 
 from privacy import request_steps, tombstones
 from privacy.contracts import AssetContract
+from privacy.controller import Recipient, load_controller
 from privacy.database import Role, connect
 from privacy.exports.document import asset_entry, document, portable_rows, with_rows
 from privacy.exports.package import packed
-from privacy.exports.recipients import recipients
 from privacy.fingerprints import seal, stand_in, unseal
 from privacy.presence import is_present
 from privacy.registry import Registry
@@ -32,6 +32,7 @@ Explainer = Callable[[str], Mapping[str, Any]]
 EXPORT_LIFETIME = timedelta(days=7)
 _COLUMN = "access export"
 _RECOMMENDATIONS = "serving/recommendations"
+_RECIPIENTS = "platform/recipients"
 # First byte of a stored export: by whose key it is encrypted.
 _SUBJECT_KEY, _PLATFORM_KEY = b"s", b"p"
 
@@ -41,11 +42,11 @@ def collect(subject: Subject, registry: Registry, explain: Explainer | None = No
 
     An asset that holds nobody is listed with the reason, so that the document is complete.
     """
-    known = recipients()
+    recipients: list[Recipient] = []
+    complete = _add_recipients(subject, recipients)
     assets: list[dict[str, Any]] = []
-    complete = True
     for contract in registry.contracts:
-        entry = asset_entry(contract, known)
+        entry = asset_entry(contract, recipients)
         if contract in registry.holding_subjects:
             complete &= _add_rows(subject, contract, entry)
         assets.append(entry)
@@ -53,23 +54,34 @@ def collect(subject: Subject, registry: Registry, explain: Explainer | None = No
     if explain is not None:
         complete &= _add_reasons(subject, explain, why)
     if complete:
-        _store(subject, packed(document("access", subject.request_id, assets, why)))
+        _store(subject, packed(document("access", subject.request_id, assets, recipients, why)))
     return complete
 
 
 def collect_portable(subject: Subject, registry: Registry) -> bool:
     """The same for what the subject provided, under consent or a contract (Art. 20), and nothing that was made of it."""
+    recipients: list[Recipient] = []
+    complete = _add_recipients(subject, recipients)
     assets: list[dict[str, Any]] = []
-    complete = True
     for contract in registry.holding_subjects:
         if contract.is_portable:
-            entry = asset_entry(contract)
+            entry = asset_entry(contract, recipients)
             complete &= _add_rows(subject, contract, entry)
             entry["rows"] = portable_rows(entry["rows"])
             assets.append(entry)
     if complete:
-        _store(subject, packed(document("portability", subject.request_id, assets, None)))
+        _store(subject, packed(document("portability", subject.request_id, assets)))
     return complete
+
+
+def _add_recipients(subject: Subject, recipients: list[Recipient]) -> bool:
+    """Who receives data; a file that does not say it leaves the request incomplete, and no export that names nobody."""
+
+    def action(_: Sequence[str]) -> dict[str, int]:
+        recipients.extend(load_controller().recipients)
+        return {}
+
+    return request_steps.run([subject], _RECIPIENTS, "read", action)
 
 
 def _add_rows(subject: Subject, contract: AssetContract, entry: dict[str, Any]) -> bool:

@@ -6,10 +6,12 @@ the record of processing and the ``/v1/assets`` API. The kind of its store selec
 (`privacy.stores.handler_for`).
 """
 
+import math
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -39,6 +41,7 @@ __all__ = [
 
 SMALLEST_GROUP = 10
 """An aggregate holds no figure that fewer people stand behind: one of few tells about each of them."""
+_YEAR = 365.25  # days
 
 
 class ContractError(ValueError):
@@ -174,10 +177,48 @@ Store = Annotated[
 
 
 class Retention(_Frozen):
-    """How long rows are kept, counted from a timestamp column (None: from when they were written)."""
+    """How long rows are kept.
+
+    Attributes
+    ----------
+    days: the length.
+    column: the timestamp column from which it is counted; None: from when they were written.
+    year_end_in: a time zone; there it is counted from the end of the calendar year of `column`, as tax law counts.
+    """
 
     days: int = Field(gt=0)
     column: str | None = None
+    year_end_in: str | None = None
+
+    @model_validator(mode="after")
+    def _counts_from_a_year(self) -> Self:
+        if self.year_end_in is not None and self.column is None:
+            raise ContractError(
+                "A retention is counted from the end of a column's year, and names no column: name one, or leave year_end_in out."
+            )
+        return self
+
+    @property
+    def start(self) -> str:
+        """From when it is counted, in words."""
+        if self.column is None:
+            return "written"
+        return f"the end of the year of {self.column}" if self.year_end_in else self.column
+
+    def overdue_before(self, moment: datetime) -> datetime:
+        """The time (UTC) of `column` before which rows are overdue at `moment`."""
+        limit = moment - timedelta(days=self.days)
+        if self.year_end_in is None:
+            return limit
+        year = limit.astimezone(ZoneInfo(self.year_end_in)).year
+        return datetime(year, 1, 1, tzinfo=ZoneInfo(self.year_end_in)).astimezone(UTC)
+
+    def last_day(self, at: datetime) -> date:
+        """The day on which a row of the time `at` goes."""
+        if self.year_end_in is not None:
+            zone = ZoneInfo(self.year_end_in)
+            at = datetime(at.astimezone(zone).year + 1, 1, 1, tzinfo=zone)
+        return (at + timedelta(days=self.days)).date()
 
 
 class Withhold(_Frozen):
@@ -278,12 +319,26 @@ class AssetContract(_Frozen):
             raise ContractError(
                 f"Contract of {self.key}: a duty keeps rows of a Postgres table of subjects, which this is not."
             )
+        self._outlasts(self.duty)
         if self.subject in self.duty.fields:
             raise ContractError(
                 f"Contract of {self.key}: the duty keeps '{self.subject}', so the record would still lead to its subject: "
                 "leave it out of the duty's fields."
             )
         return self
+
+    def _outlasts(self, duty: Duty) -> None:
+        """Raises ContractError where rows leave by their age before the duty ends."""
+        retention = self.retention
+        if retention is None:
+            return
+        from_its_end = retention.year_end_in == duty.time_zone
+        years = duty.years if from_its_end else duty.years + 1
+        if retention.column != duty.column or retention.days < math.ceil(years * _YEAR):
+            raise ContractError(
+                f"Contract of {self.key}: its rows leave by their age before the duty ends ({duty.reference}). Keep them for "
+                f"{math.ceil(duty.years * _YEAR)} days or more from the end of the year of '{duty.column}' in {duty.time_zone}."
+            )
 
     @model_validator(mode="after")
     def _personal_columns_are_admitted(self) -> Self:

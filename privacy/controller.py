@@ -1,19 +1,24 @@
-"""The controller, its officer and its recipients: the part of the reports that no contract can tell, from a YAML file."""
+"""The controller, its officer and its recipients: what no contract can tell, from a YAML file.
+
+The record of processing and the exports read the one list of recipients.
+"""
 
 import re
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from privacy.contracts import Purpose
+from privacy.contracts import AssetContract, Purpose
 from privacy.settings import Environment, platform_settings
 
 __all__ = ["Contact", "Controller", "ControllerError", "Recipient", "load_controller"]
 
 _FILE = Path(__file__).with_name("controller.yaml")
 _PLACEHOLDER = re.compile(r"<[^<>]+>")
+_COUNTRY = re.compile("[A-Z]{2}")
 # The EEA, where no transfer to a third country takes place (Art. 44).
 EEA = frozenset(
     [
@@ -68,18 +73,41 @@ class Contact(_Strict):
 
 
 class Recipient(_Strict):
-    """Somebody to whom data goes."""
+    """Somebody to whom data goes: a processor (Art. 28) or another recipient.
 
-    name: str
-    role: str = Field(description="processor, joint controller or recipient")
-    purposes: tuple[Purpose, ...] = Field(alias="for")
+    Attributes
+    ----------
+    service: what they do with it, for the person to read.
+    purposes, assets: what they receive; an asset's data whose key one of the patterns matches and which serves one of the purposes.
+    """
+
+    name: str = Field(min_length=1)
+    role: Literal["processor", "joint controller", "recipient"]
+    service: str = Field(min_length=1)
+    purposes: tuple[Purpose, ...] = Field(alias="for", min_length=1)
+    assets: tuple[str, ...] = Field(("*",), min_length=1)
     country: str
     safeguard: str | None = None
+
+    @field_validator("country")
+    @classmethod
+    def _is_country(cls, value: str) -> str:
+        if not (_PLACEHOLDER.fullmatch(value) or _COUNTRY.fullmatch(value)):
+            raise ValueError("Input should be an ISO 3166-1 alpha-2 code")
+        return value
 
     @property
     def third_country(self) -> bool:
         """Whether data leaves the EEA; unknown while the country is a placeholder."""
-        return not _PLACEHOLDER.search(self.country) and self.country not in EEA
+        return not _PLACEHOLDER.fullmatch(self.country) and self.country not in EEA
+
+    def receives(self, contract: AssetContract) -> bool:
+        """Whether what the asset holds about people goes to them."""
+        return (
+            contract.holds_subjects
+            and not set(self.purposes).isdisjoint(contract.purposes)
+            and any(fnmatchcase(contract.key, pattern) for pattern in self.assets)
+        )
 
 
 class Controller(_Strict):

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from privacy import tombstones
 from privacy.coarsening import age_bands, ages_at, born_at_latest, height_bands
+from privacy.corrections import VAULT, corrected_at
 from privacy.identifiers import CUSTOMER_NUMBER, EMAIL, PHONE, canonical, or_none
 from privacy.keyed_hashes import cmac_hex, cmac_hex_of
 from privacy.keys import KeyProvider, key_provider
@@ -135,15 +136,23 @@ class Pseudonymiser:
         self._found: dict[str, str | None] = {}
         self._gone: set[str] = set()
 
-    def apply(self, batch: pa.RecordBatch, table: RowsOf, source: str) -> PseudonymisedBatch:
-        """The rows of `batch` (the table's schema, raw identifiers) that may be stored, pseudonymised."""
+    def apply(
+        self, batch: pa.RecordBatch, table: RowsOf, source: str, *, known_only: bool = False
+    ) -> PseudonymisedBatch:
+        """The rows of `batch` (the table's schema, raw identifiers) that may be stored, pseudonymised.
+
+        With `known_only`, those alone of subjects whom the vault holds already: nobody is added to it.
+        """
         raw = pa.Table.from_batches([batch])
         subject = _column(table, "subject_id")
         if subject is None:
             return PseudonymisedBatch(self._stored(raw, table, source, None), 0, 0)
         self._forget_if_changed()
         alive = self._not_erased(raw, table, subject)
-        pseudonyms = self._pseudonyms(alive[subject])
+        pseudonyms = self._pseudonyms(alive[subject], create=not known_only)
+        if known_only:
+            known = pc.is_valid(pseudonyms)
+            alive, pseudonyms = alive.filter(known), pseudonyms.filter(known)
         if self._gone:
             returning = pc.invert(_in(pseudonyms, sorted(self._gone)))
             alive, pseudonyms = alive.filter(returning), pseudonyms.filter(returning)
@@ -185,7 +194,7 @@ class Pseudonymiser:
         ends = dict(zip(distinct, times, strict=True))
         return [ends[name] if name else None for name in names]
 
-    def _pseudonyms(self, subjects: pa.ChunkedArray) -> pa.Array:
+    def _pseudonyms(self, subjects: pa.ChunkedArray, *, create: bool) -> pa.Array:
         encoded = subjects.combine_chunks().dictionary_encode()
         texts = encoded.dictionary.to_pylist()
         new = [text for text in texts if text not in self._found]
@@ -196,10 +205,13 @@ class Pseudonymiser:
                 if self._kind == CUSTOMER_NUMBER
                 else [text if or_none(self._kind, text) else None for text in new]
             )
-            resolved = self._vault.resolve(self._kind, valid, create=True)
-            self._found |= zip(new, resolved, strict=True)
+            resolved = self._vault.resolve(self._kind, valid, create=create)
+            found = dict(zip(new, resolved, strict=True))
+            # Who is not known yet may be met by a later batch.
+            self._found |= found if create else {text: name for text, name in found.items() if name}
             self._gone.update(self._tombstoned([text for text in resolved if text]))
-        return pa.array([self._found[text] for text in texts], pa.string()).take(encoded.indices)
+        names = [self._found.get(text) for text in texts]
+        return pa.array(names, pa.string()).take(encoded.indices)
 
     def _tombstoned(self, pseudonyms: Sequence[str]) -> list[str]:
         """Those whose erasure is under way: the vault still knows them, and nothing of them is stored."""
@@ -218,7 +230,10 @@ class Pseudonymiser:
         return self._vault.store_direct(pseudonyms.to_pylist(), fields, times)
 
     def _link(self, raw: pa.Table, table: RowsOf, pseudonyms: pa.Array) -> int:
-        """Let e-mail addresses and phone numbers lead to their subjects, but those erased since; returns the contested."""
+        """Let e-mail addresses and phone numbers lead to their subjects, but those erased or corrected since.
+
+        Returns how many became contested.
+        """
         contested = 0
         for column, kind in _LINKED.items():
             if column not in _columns(table, "direct"):
@@ -226,11 +241,16 @@ class Pseudonymiser:
             offered = raw.select([column, table.time]).append_column("pseudonym", pseudonyms)
             offered = offered.filter(pc.and_(pc.is_valid(pseudonyms), pc.is_valid(raw[column])))
             texts, times = offered[column].to_pylist(), offered[table.time].to_pylist()
+            subjects, corrected = offered["pseudonym"].to_pylist(), corrected_at(VAULT, column)
             kept = [
-                text if end is None or at > end else None
-                for text, at, end in zip(texts, times, self._ends(kind, texts), strict=True)
+                text
+                if all(end is None or at > end for end in (erased, corrected.get(who)))
+                else None
+                for text, at, who, erased in zip(
+                    texts, times, subjects, self._ends(kind, texts), strict=True
+                )
             ]
-            linked = self._vault.link_many(kind, offered["pseudonym"].to_pylist(), kept)
+            linked = self._vault.link_many(kind, subjects, kept)
             contested += linked.contested
         return contested
 

@@ -236,7 +236,7 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         "What the law keeps of the orders of those who were erased (§ 147 AO, § 14b UStG): no pseudonym, only the fields that "
         "a duty names. Nobody can be found in it; each record leaves when its duty ends.",
         _table("requests", "retained_records"),
-        days=3650,
+        days=3288,  # the end of the year of the order, and eight more
         handler="retained",
     ),
     _impersonal(

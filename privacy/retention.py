@@ -8,7 +8,7 @@ the subject, once nothing is left of them anywhere and their last statement is o
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from privacy import audit
@@ -21,7 +21,15 @@ from privacy.request_steps import describe
 from privacy.stores import handler_for
 from privacy.stores.scrub import scrub_postgres, scrub_redis
 
-__all__ = ["AssetRetention", "RetentionReport", "enforce", "restricted", "restricted_anywhere"]
+__all__ = [
+    "AssetRetention",
+    "RetentionReport",
+    "enforce",
+    "overdue_before",
+    "refused_before",
+    "restricted",
+    "restricted_anywhere",
+]
 
 _RESTRICTION = "restriction"
 _IN_REDIS = frozenset({"redis", "redis_stream", "feast_online"})
@@ -138,6 +146,29 @@ def enforce(
     return report
 
 
+def overdue_before(contract: AssetContract, as_of: datetime, now: datetime) -> datetime:
+    """The moment before which the asset's content is overdue; the contract has a retention.
+
+    The shop's data is counted from `as_of`, what the platform wrote itself from `now`.
+    """
+    assert contract.retention is not None
+    own = contract.key.startswith(PLATFORM_PREFIX) or not contract.retention.column
+    # Online features have no column; their values carry the times of the shop's data.
+    by_the_clock = own and contract.store.kind != "feast_online"
+    return contract.retention.overdue_before(now if by_the_clock else as_of)
+
+
+def refused_before(contract: AssetContract, as_of: datetime | None) -> datetime | None:
+    """The moment before which a row is not to be written any more, for it would be overdue; None where rows do not age.
+
+    `as_of` as in `enforce`. What leaves with its subject, such as the ledger, is written whatever its age.
+    """
+    if contract.retention is None or not contract.retention.column or leaves_with_subject(contract):
+        return None
+    now = datetime.now(UTC)
+    return overdue_before(contract, as_of or now, now)
+
+
 def _aged(registry: Registry) -> list[AssetContract]:
     """Contracts whose content goes by its age; the rest of those with a retention leaves with its subject."""
     return [
@@ -161,13 +192,8 @@ class _Run:
 
     def due(self, contract: AssetContract) -> Due:
         """What is overdue in the asset: the shop's data by `as_of`, what the platform wrote itself by the clock."""
-        assert contract.retention is not None
-        own = contract.key.startswith(PLATFORM_PREFIX) or not contract.retention.column
-        moment = (self.now if own else self.as_of) - timedelta(days=contract.retention.days)
-        if contract.store.kind == "feast_online":
-            # Its values carry the times of the shop's data.
-            moment = self.as_of - timedelta(days=contract.retention.days)
-        return Due(moment, restricted(contract.key), self.written.get(contract.key))
+        before = overdue_before(contract, self.as_of, self.now)
+        return Due(before, restricted(contract.key), self.written.get(contract.key))
 
     def clear(self, contract: AssetContract) -> AssetRetention:
         try:
@@ -258,7 +284,7 @@ def _entry(
         asset=contract.key,
         store=contract.store.kind,
         days=contract.retention.days,
-        counted_from=contract.retention.column or "written",
+        counted_from=contract.retention.start,
         deleted=deleted,
         restricted=found.held,
         kept=found.kept,

@@ -68,13 +68,8 @@ class PlatformSettings(BaseSettings):
 
     controller_file: Path | None = Field(
         None,
-        description="YAML of the controller, its officer and its recipients, for the record of processing; unset: "
-        "privacy/controller.yaml with placeholders (production refuses those)",
-    )
-    processors_file: Path | None = Field(
-        None,
-        description="YAML of who receives data outside the shop, in the form of privacy/exports/processors.yaml; "
-        "unset: that file, which names nobody",
+        description="YAML of the controller, its officer and its recipients, for the record of processing and the exports; "
+        "unset: privacy/controller.yaml with placeholders (production refuses those)",
     )
 
     requester_key_file: Path | None = Field(

@@ -10,5 +10,8 @@
     {%- if execute and not retention.get('column') -%}
         {{ exceptions.raise_compiler_error("retained: the contract of " ~ model.name ~ " names no retention.column") }}
     {%- endif -%}
+    {%- if execute and retention.get('year_end_in') -%}
+        {{ exceptions.raise_compiler_error("retained: the contract of " ~ model.name ~ " counts from the end of a year, which this macro does not") }}
+    {%- endif -%}
     {{ alias }}.{{ retention.get('column') }} >= {% if as_of %}timestamptz '{{ as_of }}'{% else %}current_timestamp{% endif %} - interval '{{ retention.get('days') }} days'
 {%- endmacro %}

@@ -1,4 +1,5 @@
--- Whatever a filter upstream did: nobody is in a mart who does not agree to analytics now.
+-- Whatever a filter upstream did: nobody is in a mart who does not agree to analytics. Who withdrew since this build began leaves
+-- at the next one.
 with subjects as (
     select pseudonym from {{ ref('dim_customers') }}
     union
@@ -14,6 +15,6 @@ where not exists (
     from {{ source('consent', 'intervals') }} as agreement
     where agreement.pseudonym = subjects.pseudonym
         and agreement.purpose = 'analytics'
-        and agreement.agreed_now
+        and (agreement.agreed_now or agreement.valid_to >= timestamptz '{{ run_started_at }}')
 )
 having count(*) > 0

@@ -12,6 +12,7 @@ from privacy.registry import Registry
 
 __all__ = ["CATEGORIES", "as_markdown", "record_of_processing"]
 
+_YEARS = (365, 365.25)  # days
 CATEGORIES = {
     Category.DIRECT: "direct identifiers, encrypted",
     Category.SENSITIVE: "data about the body or otherwise sensitive, pseudonymous",
@@ -87,17 +88,13 @@ def time_limit(contract: AssetContract) -> str:
     retention = contract.retention
     if retention is None:
         return "not limited"
-    years, rest = divmod(retention.days, 365)
-    length = (
-        f"{years} year{'s' if years > 1 else ''}"
-        if years and not rest
-        else f"{retention.days} day{'s' if retention.days > 1 else ''}"
-    )
-    return (
-        f"{length} from {retention.column}"
-        if retention.column
-        else f"{length} from when it was written"
-    )
+    years = next((retention.days / days for days in _YEARS if retention.days % days == 0), 0)
+    length = _several(int(years), "year") if years else _several(retention.days, "day")
+    return f"{length} from {retention.start if retention.column else 'when it was written'}"
+
+
+def _several(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number > 1 else ''}"
 
 
 def _no_transfer(activity: dict[str, Any]) -> str:

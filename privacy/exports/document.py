@@ -1,12 +1,12 @@
 """The document of an export, as data: what is held in each asset, since when, why, until when, and who received it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from privacy import duties
-from privacy.contracts import AssetContract, LegalBasis, Purpose
-from privacy.exports.recipients import Recipient, recipients, recipients_of
+from privacy.contracts import AssetContract, LegalBasis, Purpose, Retention
+from privacy.controller import Recipient
 
 __all__ = ["PURPOSES", "asset_entry", "document", "nobody_held", "portable_rows", "with_rows"]
 
@@ -55,9 +55,13 @@ Kind = Literal["access", "portability"]
 
 
 def document(
-    kind: Kind, request_id: object, assets: Sequence[dict[str, Any]], why: Mapping[str, Any] | None
+    kind: Kind,
+    request_id: object,
+    assets: Sequence[dict[str, Any]],
+    recipients: Sequence[Recipient] = (),
+    why: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The whole document; `why` says why items are recommended (access only)."""
+    """The whole document; who receives data and `why` items are recommended are told for access only."""
     title = {
         "access": "Everything that is held about you, by asset (Art. 15 GDPR)",
         "portability": "What you provided, by asset (Art. 20 GDPR)",
@@ -72,18 +76,15 @@ def document(
     if kind == "access":
         content["recommendations"] = dict(why) if why else None
         content["recipients"] = [
-            recipient.model_dump(exclude={"assets"}) for recipient in recipients()
+            recipient.model_dump(exclude={"assets", "purposes"}) for recipient in recipients
         ]
         content["rights"] = list(_RIGHTS)
     return content
 
 
-def asset_entry(
-    contract: AssetContract, known: tuple[Recipient, ...] | None = None
-) -> dict[str, Any]:
+def asset_entry(contract: AssetContract, recipients: Sequence[Recipient]) -> dict[str, Any]:
     """What an asset is, for what, how long and for whom it is kept: the part of the document that names no person."""
     retention = contract.retention
-    given_to = recipients_of(contract.key, recipients() if known is None else known)
     return {
         "asset": contract.key,
         "description": contract.description,
@@ -95,9 +96,10 @@ def asset_entry(
         "legal_basis_text": _BASES[contract.legal_basis] if contract.legal_basis else None,
         "kept_for_days": retention.days if retention else None,
         "kept_since": retention.column if retention else None,
+        "kept_from_year_end": bool(retention and retention.year_end_in),
         "held_since": None,
         "kept_until": None,
-        "recipients": [recipient.name for recipient in given_to] if contract.holds_subjects else [],
+        "recipients": [who.name for who in recipients if who.receives(contract)],
         "held": 0,
         "rows": [],
         **({"kept_by_law": duties.describe(contract.duty)} if contract.duty else {}),
@@ -119,7 +121,7 @@ def with_rows(
     times = [time for row in rows if (time := _time(row)) is not None]
     entry["held_since"] = min(times).isoformat() if times else None
     if contract.retention is not None and rows:
-        entry["kept_until"] = _last_day(rows, contract.retention.column, contract.retention.days)
+        entry["kept_until"] = _last_day(rows, contract.retention)
 
 
 def portable_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -131,8 +133,9 @@ def _time(row: Mapping[str, Any]) -> datetime | None:
     return next((time for name in _TIMES if (time := _moment(row.get(name)))), None)
 
 
-def _last_day(rows: Sequence[Mapping[str, Any]], column: str | None, days: int) -> str | None:
+def _last_day(rows: Sequence[Mapping[str, Any]], retention: Retention) -> str | None:
     """The day after which no row is kept; None where it is counted from the last time that a row was written."""
+    column = retention.column
     starts = [
         start
         for row in rows
@@ -140,7 +143,7 @@ def _last_day(rows: Sequence[Mapping[str, Any]], column: str | None, days: int) 
     ]
     if len(starts) < len(rows):
         return None
-    return (max(starts) + timedelta(days=days)).date().isoformat()
+    return retention.last_day(max(starts)).isoformat()
 
 
 def _moment(value: Any) -> datetime | None:

@@ -11,7 +11,6 @@ from typing import Any
 import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from privacy.exports.recipients import NOBODY
 from privacy.stores.base import plain
 
 __all__ = ["DATA", "PAGE", "SCHEMA", "SCHEMA_FILE", "data_of", "packed", "page"]
@@ -20,6 +19,7 @@ DATA, SCHEMA, PAGE = "data.json", "schema.json", "index.html"
 SCHEMA_FILE = Path(__file__).with_name("schema.json")
 _SHOWN_ROWS = 100
 _NOTHING = "\N{EN DASH}"
+_NOBODY = "Nobody outside the shop."
 _GROUPS = (
     ("What you gave and did", ("platform/vault", "shop/", "lake/interactions", "platform/rectifications")),
     ("What you agreed to and asked for", ("consent/", "platform/consent", "platform/objections", "platform/privacy_requests", "platform/exports")),
@@ -55,7 +55,7 @@ def page(document: Mapping[str, Any]) -> str:
         held=len(held),
         rows=sum(asset["held"] for asset in held),
         since=min((asset["held_since"] for asset in held if asset["held_since"]), default=None),
-        nobody=NOBODY,
+        nobody=_NOBODY,
         limit=_SHOWN_ROWS,
     )
     return rendered

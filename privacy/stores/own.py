@@ -33,16 +33,28 @@ __all__ = [
 
 
 class VaultHandler(PostgresHandler):
-    """The vault: direct identifiers are exported in clear to their owner; erasing destroys the data key as well."""
+    """The vault: direct identifiers and those that lead to a subject are exported in clear to their owner; erasing destroys the data key as well."""
 
     def find(self, contract: AssetContract, pseudonyms: Sequence[str]) -> dict[str, int]:
         """1 for each subject that the vault knows."""
         return dict.fromkeys(sorted(Vault().known(pseudonyms)), 1)
 
     def export(self, contract: AssetContract, pseudonym: str) -> list[dict[str, Any]]:
-        """Each direct identifier, decrypted."""
-        revealed = Vault().reveal(pseudonym)
-        return [{"field": field, "value": value} for field, value in sorted(revealed.items())]
+        """Each direct identifier, and each identifier that leads to the subject, decrypted.
+
+        Whether somebody else claims one as well is not told: that would be about them.
+        """
+        vault = Vault()
+        return [
+            *(
+                {"field": name, "value": value}
+                for name, value in sorted(vault.reveal(pseudonym).items())
+            ),
+            *(
+                {"identifier": kind, "value": name}
+                for kind, name in vault.held_identifiers([pseudonym])
+            ),
+        ]
 
     def erase(self, contract: AssetContract, pseudonyms: Sequence[str]) -> int:
         """Delete the subjects with keys, lookups and direct identifiers."""

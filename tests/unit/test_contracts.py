@@ -1,20 +1,26 @@
 """A contract that contradicts itself, or an asset without one, is refused with a sentence that names it."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from orchestration.contracted import RowCountError, contracted_asset, contracts_of
+from orchestration.defs.ingest.contracts import CONTRACTS
 from privacy.contracts import (
     AssetContract,
     Category,
     ContractError,
     DeltaStore,
+    Duty,
     LegalBasis,
     NoStore,
+    PostgresStore,
     Purpose,
     Retention,
     Withhold,
@@ -42,6 +48,47 @@ def _personal(key: str = "lake/visits", **changes: Any) -> AssetContract:
 def test_personal_data_without_a_field_is_refused(field: str) -> None:
     with pytest.raises(ValidationError, match=f"lake/visits.*{field}"):
         _personal(**{field: () if field == "purposes" else None})
+
+
+_ORDERED = st.datetimes(datetime(2010, 1, 1), datetime(2060, 1, 1), timezones=st.just(UTC))
+
+
+@pytest.mark.parametrize("name", ["orders", "order_lines"])
+@given(ordered=_ORDERED, days=st.integers(0, 365), seconds=st.integers(-7200, 7200))
+def test_an_order_is_overdue_on_the_day_after_the_law_stops_asking_for_it(
+    name: str, ordered: datetime, days: int, seconds: int
+) -> None:
+    """Around the end of the duty, by the second: § 147 (4) AO counts from the end of the calendar year, in Berlin."""
+    contract = CONTRACTS[name]
+    duty, retention = contract.duty, contract.retention
+    assert duty
+    assert retention
+    zone = ZoneInfo(duty.time_zone)
+    ends = datetime(ordered.astimezone(zone).year + duty.years + 1, 1, 1, tzinfo=zone)
+    now = ends.astimezone(UTC) + timedelta(days=days if seconds >= 0 else -days, seconds=seconds)
+    assert (ordered < retention.overdue_before(now)) == (now >= ends)
+    assert retention.last_day(ordered) == ends.date()
+
+
+def test_a_retention_that_ends_before_the_law_allows_is_refused() -> None:
+    duty = Duty(reference="§ 147 AO", years=8, column="ordered_at", fields=("order_id",))
+    table = PostgresStore(schema_name="shop", table="orders")
+    for kept in (
+        Retention(days=2921, column="ordered_at", year_end_in="Europe/Berlin"),
+        Retention(days=3287, column="ordered_at"),
+        Retention(days=4000, column="shipped_at"),
+        Retention(days=4000),
+    ):
+        with pytest.raises(ValidationError, match=r"before the duty ends.*2922 days or more"):
+            _personal("shop/orders", store=table, duty=duty, retention=kept)
+    assert _personal(
+        "shop/orders", store=table, duty=duty, retention=Retention(days=3288, column="ordered_at")
+    ).duty
+
+
+def test_a_year_without_a_column_is_refused() -> None:
+    with pytest.raises(ValidationError, match="names no column"):
+        Retention(days=1, year_end_in="Europe/Berlin")
 
 
 def test_no_personal_data_needs_a_reason() -> None:

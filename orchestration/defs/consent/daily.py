@@ -2,20 +2,18 @@
 
 import dagster as dg
 
-from consent import chain, expiry, masks
+from consent import chain, expiry
 
 __all__ = ["consent_daily", "consent_daily_schedule"]
 
 
 @dg.op(
     out=dg.Out(dg.Nothing),
-    description="Record that agreements ran out, and write the masks that serving reads.",
+    description="Record that agreements ran out, and drop at once what serving holds of them.",
 )
 def expire_agreements(context: dg.OpExecutionContext) -> None:
     """Append the expiries that are due; serving refuses from the moment this ends."""
-    expired = expiry.expire()
-    written = masks.write_all() if expired else 0
-    context.add_output_metadata({"expired": expired, "masks": written})
+    context.add_output_metadata({"expired": expiry.expire()})
 
 
 @dg.op(

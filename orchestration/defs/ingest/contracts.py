@@ -23,11 +23,16 @@ _OWNER = "team:data-platform"
 _AT_NEXT_INGEST = Withhold(at="materialisation", within=timedelta(days=1))
 _BEHAVIOUR = (Purpose.PERSONALISATION, Purpose.MODEL_TRAINING, Purpose.ANALYTICS, Purpose.EXPERIMENTATION)  # fmt: skip
 _ALL = tuple(Purpose)
-# Tax law: vouchers are kept for ten years (HGB section 257, AO section 147).
+# Booking vouchers and invoices are kept for eight years from the end of the calendar year in which they arose: § 147 (1) no. 4, (3), (4)
+# AO, § 257 (4) HGB and § 14b (1) UStG, as the fourth Bürokratieentlastungsgesetz (BGBl. 2024 I no. 323) has them since 2025; before, ten.
 # What of an order an erasure leaves: a booking voucher must say what was sold, when, for how much and where it is taxed.
 _VOUCHER_LAW = "§ 147 AO (1) no. 4, (3) and § 14b UStG: booking vouchers and invoices, eight years"
 _VOUCHER_YEARS = 8
-_VOUCHER_DAYS, _THREE_YEARS = 3650, 1095
+_VOUCHER_DAYS = 2922  # eight years: two leap days are in any eight of this century
+_TAX_YEAR = "Europe/Berlin"
+_THREE_YEARS = 1095
+# No law says for how long consent must be provable: as long as a claim about it can be brought at the latest (§ 199 (3), (4) BGB).
+_PROOF_DAYS = 3650
 
 
 def _shop(name: str) -> PostgresStore:
@@ -67,7 +72,17 @@ def _of_people(
 
 
 def _voucher(*fields: str) -> Duty:
-    return Duty(reference=_VOUCHER_LAW, years=_VOUCHER_YEARS, column="ordered_at", fields=fields)
+    return Duty(
+        reference=_VOUCHER_LAW,
+        years=_VOUCHER_YEARS,
+        column="ordered_at",
+        fields=fields,
+        time_zone=_TAX_YEAR,
+    )
+
+
+def _as_vouchers(column: str) -> Retention:
+    return Retention(days=_VOUCHER_DAYS, column=column, year_end_in=_TAX_YEAR)
 
 
 def _of_things(name: str, description: str, reason: str) -> AssetContract:
@@ -92,13 +107,13 @@ CONTRACTS: dict[str, AssetContract] = {
     "orders": _of_people(
         "orders",
         "Orders by pseudonym.",
-        retention=Retention(days=_VOUCHER_DAYS, column="ordered_at"),
+        retention=_as_vouchers("ordered_at"),
         duty=_voucher("order_id", "ordered_at", "currency", "country"),
     ),
     "order_lines": _of_people(
         "order_lines",
         "Articles of each order, by pseudonym.",
-        retention=Retention(days=_VOUCHER_DAYS, column="ordered_at"),
+        retention=_as_vouchers("ordered_at"),
         duty=_voucher(
             "order_line_id", "order_id", "product_id", "quantity", "unit_price", "ordered_at"
         ),
@@ -106,7 +121,7 @@ CONTRACTS: dict[str, AssetContract] = {
     "returns": _of_people(
         "returns",
         "Returned articles, by pseudonym.",
-        retention=Retention(days=_VOUCHER_DAYS, column="returned_at"),
+        retention=_as_vouchers("returned_at"),
         masked="reason",
     ),
     "quiz_answers": _of_people(
@@ -150,7 +165,7 @@ CONTRACTS: dict[str, AssetContract] = {
         category=Category.PSEUDONYMOUS,
         purposes=_ALL,
         legal_basis=LegalBasis.LEGAL_OBLIGATION,
-        retention=Retention(days=_VOUCHER_DAYS, column="stated_at"),
+        retention=Retention(days=_PROOF_DAYS, column="stated_at"),
         store=PostgresStore(schema_name="consent", table="records"),
         subject="pseudonym",
         withhold=_AT_NEXT_INGEST,

@@ -149,7 +149,7 @@ def test_the_record_has_an_activity_for_each_purpose_and_every_asset_in_its_own(
         "FileKeyProvider",
     ):
         assert words in page
-    assert "10 years from ordered_at" in page
+    assert "8 years from the end of the year of ordered_at" in page
     assert json.loads(json.dumps(record)) == record
 
 
@@ -202,7 +202,13 @@ def test_production_refuses_placeholders(
 def test_a_transfer_out_of_the_eea_needs_a_safeguard(tmp_path: Path) -> None:
     file = tmp_path / "controller.yaml"
     person = {"name": "A", "contact": "a@shop.example"}
-    who = {"name": "Mail Inc.", "role": "processor", "for": ["marketing_email"], "country": "US"}
+    who = {
+        "name": "Mail Inc.",
+        "role": "processor",
+        "service": "Sends letters.",
+        "for": ["marketing_email"],
+        "country": "US",
+    }
     held = {
         "controller": person,
         "data_protection_officer": person,

@@ -7,8 +7,10 @@ import pytest
 
 from privacy import registry, requests
 from privacy.database import Role, connect
+from privacy.identifiers import EMAIL, PHONE
 from privacy.requests import ExportUnavailableError, RequestKind, RequestStatus
 from privacy.settings import PlatformSettings
+from privacy.vault import Vault
 from tests.integration.people.conftest import document_of
 
 
@@ -35,6 +37,7 @@ def test_the_export_lists_every_asset_with_what_it_holds_in_clear(people) -> Non
     assert assets["platform/vault"]["rows"] == [
         {"field": "email", "value": "quilla.zephyrine@example.org"},
         {"field": "name", "value": "Quilla Zephyrine"},
+        {"identifier": "customer_number", "value": "C-1001"},
     ]
     assert assets["shop/orders"]["rows"][0]["order_id"] == "o0"
     assert assets["staging/stg_orders"]["rows"] == [{"order_id": "o0"}]
@@ -54,6 +57,34 @@ def test_the_export_lists_every_asset_with_what_it_holds_in_clear(people) -> Non
 def test_the_export_holds_nothing_of_anybody_else(people) -> None:
     _, text = exported(people.leaver)
     for foreign in (people.stayer, "Odo", "odo@example.org", '"o1"', '"f1"', "[3.0,4.0]"):
+        assert foreign not in text
+
+
+def test_the_export_lists_every_identifier_that_leads_to_the_person_and_to_nobody_else(
+    people,
+) -> None:
+    vault = Vault()
+    vault.link(people.leaver, EMAIL, "Quilla@other.example")
+    vault.link(people.leaver, PHONE, "030 12345678")
+    vault.link(people.stayer, EMAIL, "odo@example.org")
+    # One that both claim is held of each as they gave it; the export says of neither that there is another.
+    vault.link_many(EMAIL, people.both, ["shared@example.org"] * 2)
+
+    assets, text = exported(people.leaver)
+
+    led = {
+        (row["identifier"], row["value"])
+        for row in assets["platform/vault"]["rows"]
+        if "identifier" in row
+    }
+    owned = {("email", "shared@example.org")} if min(people.both) == people.leaver else set()
+    assert led - owned == {
+        ("customer_number", "C-1001"),
+        ("email", "quilla@other.example"),
+        ("phone", "+493012345678"),
+    }
+    assert "contested" not in text
+    for foreign in ("C-1002", "odo@example.org"):
         assert foreign not in text
 
 

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+import dagster as dg
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -14,7 +16,8 @@ from consent import ledger, masks
 from consent.ledger import ConsentRecord, Decision
 from consent.objections import object_to
 from feature_repo.views import subject_profile_contract
-from orchestration.contract_checks import ContractFindings, examine
+from orchestration.contract_checks import ContractFindings, contract_checks, examine
+from orchestration.contracted import contracted_asset
 from orchestration.defs.consent.masks import CONTRACT as MASKS
 from privacy import lake
 from privacy.contracts import (
@@ -35,7 +38,8 @@ from privacy.settings import PlatformSettings
 from privacy.stores.feast_online import ALL_VIEWS
 from recommenders.artifacts import save_artifact
 from recommenders.online_profile import online_keys
-from tests.integration.people.conftest import CONTRACTS, MODEL, NOW, People, contract
+from tests.integration.people.conftest import CONTRACTS, MODEL, NOW, People
+from tests.integration.samples import contract
 
 RAW = "customer-4711"
 OWN = {contract.key.partition("/")[2]: contract for contract in PLATFORM_CONTRACTS}
@@ -104,6 +108,42 @@ def test_who_left_an_asset_is_found_in_it(kind: str, people: People) -> None:
     assert findings["rows_of_withheld_subjects"] == own
     assert findings["rows"] == rows
     assert not findings.clean
+
+
+def test_an_objection_after_the_write_waits_for_the_next_run_and_is_missed_after_it(
+    people: People,
+) -> None:
+    asset = ASSETS["shop/orders"]
+
+    @contracted_asset(asset, group="test", kinds=())
+    def orders() -> dg.MaterializeResult[None]:
+        # The rows of the fixture are what was written; then, before the check, somebody objects.
+        object_to(people.leaver, asset.key, "test")
+        return dg.MaterializeResult(metadata={"dagster/row_count": 2})
+
+    checked = [orders, *contract_checks(dg.Definitions(assets=[orders]))]
+    with dg.DagsterInstance.ephemeral() as instance:
+        runs = [dg.materialize(checked, instance=instance, raise_on_error=False) for _ in range(2)]
+
+    found = [
+        evaluation.metadata["rows_of_withheld_subjects"].value
+        for run in runs
+        for evaluation in run.get_asset_check_evaluations()
+    ]
+    assert found == [0, 1], "the second run began after the objection, and kept the subject"
+    assert [run.success for run in runs] == [True, False]
+
+
+def test_an_objection_counts_that_waited_for_longer_than_the_contract_allows(
+    people: People,
+) -> None:
+    asset = ASSETS["shop/orders"]
+    object_to(people.leaver, asset.key, "test")
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    assert examine(asset, before).clean
+    with connect(Role.PRIVACY) as connection:
+        connection.execute("update consent.objections set stated_at = now() - interval '25 hours'")
+    assert examine(asset, before - timedelta(days=2))["rows_of_withheld_subjects"] == 1
 
 
 @pytest.mark.parametrize("kind", ["postgres", "delta", "redis", "stream", "feast", "model"])

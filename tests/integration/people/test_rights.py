@@ -2,21 +2,26 @@
 
 import json
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import redis
+import yaml
 from jsonschema import Draft202012Validator
 
 from consent import ledger, masks, objections
 from consent.masks import MASK_FIELDS, decode, mask_key
+from orchestration.governance import ropa
 from privacy import decisions, lake, registry, requests
 from privacy.contracts import Purpose
+from privacy.controller import load_controller
 from privacy.database import Role, connect
 from privacy.exports.package import SCHEMA_FILE
 from privacy.rectification import Corrections, EventCorrection, FeedbackCorrection
 from privacy.requests import RequestKind, RequestStatus
+from privacy.settings import PlatformSettings
 from privacy.stores import handler_for
 from privacy.vault import Vault
 from recommenders.features import feature_store
@@ -232,24 +237,37 @@ def test_a_portable_copy_holds_what_was_provided_and_nothing_made_of_it(people) 
     # What the fixture's contracts call provided, under consent or a contract.
     shop = {f"shop/{name}" for name in ("customers", "orders", "order_lines", "returns", "quiz_answers", "feedback")}  # fmt: skip
     assert set(assets) == shop | {"lake/interactions", "platform/vault"}
-    assert {row["field"]: row["value"] for row in assets["platform/vault"]["rows"]} == {
-        "email": "quilla.zephyrine@example.org",
-        "name": "Quilla Zephyrine",
-    }
+    assert assets["platform/vault"]["rows"] == [
+        {"field": "email", "value": "quilla.zephyrine@example.org"},
+        {"field": "name", "value": "Quilla Zephyrine"},
+        {"identifier": "customer_number", "value": "C-1001"},
+    ]
     assert assets["lake/interactions"]["held"] == 50
     assert not {"source", "source_key", "ingested_at"} & assets["shop/orders"]["rows"][0].keys()
     assert "recommendations" not in document
     assert people.leaver not in json.dumps(document)
 
 
+def controller_file(folder: Path) -> Path:
+    """A filled-in file of the controller that names one recipient."""
+    whom = {"name": "Host GmbH", "role": "processor", "service": "Runs servers.", "country": "DE"}
+    person = {"name": "Shop AG", "contact": "privacy@shop.example"}
+    document = {
+        "controller": person,
+        "data_protection_officer": person,
+        "supervisory_authority": "BlnBDI",
+        "categories_of_subjects": ["customers"],
+        "recipients": [{**whom, "for": ["personalisation"], "assets": ["shop/*"]}],
+    }
+    file = folder / "controller.yaml"
+    file.write_text(yaml.safe_dump(document))
+    return file
+
+
 def test_an_access_export_says_since_when_until_when_why_and_for_whom(
-    people, tmp_path, monkeypatch: pytest.MonkeyPatch, servers
+    people, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, servers: PlatformSettings
 ) -> None:
-    listed = tmp_path / "processors.yaml"
-    listed.write_text(
-        "- {name: Host GmbH, role: processor, country: DE, service: Runs servers., assets: ['shop/*']}\n"
-    )
-    monkeypatch.setattr(servers, "processors_file", listed)
+    monkeypatch.setattr(servers, "controller_file", controller_file(tmp_path))
     document = exported(RequestKind.ACCESS, people.leaver)
     assets = {asset["asset"]: asset for asset in document["assets"]}
 
@@ -261,8 +279,35 @@ def test_an_access_export_says_since_when_until_when_why_and_for_whom(
     assert datetime.fromisoformat(orders["held_since"]) == ingested
     assert orders["kept_until"] == (ingested + timedelta(days=365)).date().isoformat()
     assert assets["lake/interactions"]["recipients"] == []
-    assert document["recipients"][0]["name"] == "Host GmbH"
+    assert assets["platform/vault"]["recipients"] == [], "it serves no purpose of theirs"
+    (named,) = document["recipients"]
+    assert (named["name"], named["service"]) == ("Host GmbH", "Runs servers.")
     assert any("Art. 77" in right for right in document["rights"])
+
+
+def test_the_record_of_processing_names_the_recipients_of_the_exports(
+    people, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, servers: PlatformSettings
+) -> None:
+    monkeypatch.setattr(servers, "controller_file", controller_file(tmp_path))
+    record = ropa.record_of_processing(registry.load(), load_controller(), ())
+    listed = {entry["purpose"]: entry["recipients"] for entry in record["activities"]}
+    assert listed["personalisation"] == [
+        {"name": "Host GmbH", "role": "processor", "country": "DE"}
+    ]
+    assert listed["analytics"] == []
+
+
+def test_no_export_is_made_while_nobody_can_say_who_receives_data(
+    people, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, servers: PlatformSettings
+) -> None:
+    for kind in (RequestKind.ACCESS, RequestKind.PORTABILITY):
+        request, _ = requests.submit(kind, people.leaver, "test")
+        with monkeypatch.context() as broken:
+            broken.setattr(servers, "controller_file", tmp_path / "nowhere.yaml")
+            tried = requests.process(request.request_id)
+        assert tried.status is RequestStatus.INCOMPLETE
+        assert any("platform/recipients (read)" in why for why in tried.unfinished)
+        assert requests.process(request.request_id).status is RequestStatus.COMPLETED
 
 
 def test_an_expired_export_leaves_no_byte_on_disk(people, servers) -> None:

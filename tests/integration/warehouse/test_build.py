@@ -1,6 +1,7 @@
 """The warehouse on real Postgres: only agreed rows reach the marts, and unknown stays unknown."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from orchestration.contract_checks import examine
 from orchestration.warehouse_contracts import contract_of, models
 from orchestration.warehouse_project import manifest, run_dbt, state_dir
 from privacy.database import Role, connect
+from tests.integration.warehouse.conftest import AGREEING as FIRST_TWELVE
 
-AGREEING = {f"{number:032x}" for number in range(1, 13)}
+AGREEING = set(FIRST_TWELVE)
 REFUSING, WITHDREW, OBJECTING = f"{101:032x}", f"{102:032x}", f"{103:032x}"
 MARTS = ("dim_customers", "fct_orders", "fct_order_lines", "kpi_daily", "dim_products")
 
@@ -96,6 +98,26 @@ def test_the_assets_count_rows_and_checks_and_the_page_is_written(shop: None) ->
     assert len(evaluations) == len(list(warehouse.check_specs))
     assert all(evaluation.passed for evaluation in evaluations)
     assert (state_dir() / "docs" / "index.html").stat().st_size > 100_000
+
+
+def test_who_withdrew_since_the_build_began_leaves_at_the_next_one(shop: None) -> None:
+    assert run_dbt(["--quiet", "run"]) == 0
+    tested = ["--quiet", "test", "--select", "assert_no_mart_holds_a_subject_without_agreement"]
+
+    # By the clock of the next command, one withdraws after it began, the other before.
+    _withdraw(FIRST_TWELVE[0], datetime.now(UTC) + timedelta(minutes=5))
+    assert run_dbt(tested) == 0
+    _withdraw(FIRST_TWELVE[1], datetime.now(UTC) - timedelta(seconds=1))
+    assert run_dbt(tested) == 1
+
+
+def _withdraw(subject: str, at: datetime) -> None:
+    with connect(Role.CONSENT) as connection:
+        connection.execute(
+            "insert into consent.records (pseudonym, purpose, decision, stated_at, mechanism, policy_version, source, "
+            "source_key) values (%s, 'analytics', 'opt_out', %s, 'test', '1', 'test', %s)",
+            [subject, at, f"withdrawal {subject}"],
+        )
 
 
 def test_a_day_of_nine_customers_breaks_the_contract_of_the_figures(shop: None) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from orchestration.defs.ingest.contracts import CONTRACTS
 from orchestration.warehouse_contracts import (
     LayeringError,
     check_layers,
@@ -99,3 +100,10 @@ def test_a_column_says_in_its_meta_what_it_may_hold() -> None:
     tags = {node["name"]: contract_of(node).columns for node in models(manifest())}
     assert tags["stg_shop__returns"] == {"reason": ColumnTag.MASKED_TEXT}
     assert tags["dim_products"] == {}
+
+
+def test_every_voucher_and_every_view_of_one_has_one_retention() -> None:
+    """A view that is kept shorter than its table would show overdue rows, one that is kept longer promises too much."""
+    views = {node["name"]: contract_of(node) for node in models(manifest())}
+    for name in ("orders", "order_lines", "returns"):
+        assert views[f"stg_shop__{name}"].retention == CONTRACTS[name].retention
