@@ -229,7 +229,7 @@ def _tables_with_bytes(pseudonyms: Sequence[str]) -> set[tuple[str, str]]:
             "left join pg_index i on i.indexrelid = c.oid left join pg_class t on t.reltoastrelid = c.oid "
             "left join pg_class owner on owner.oid = coalesce(i.indrelid, t.oid) "
             "join pg_namespace n on n.oid = coalesce(owner.relnamespace, c.relnamespace) "
-            "where n.nspname !~ '^pg_' and pg_has_role(coalesce(owner.relowner, c.relowner), 'member')",
+            "where n.nspname !~ '^pg_' and has_table_privilege(coalesce(owner.oid, c.oid), 'maintain')",
             [[node for node in nodes if node]],
         ).fetchall()
     return {(schema, table) for schema, table in rows}
