@@ -12,7 +12,7 @@ from typing import Any
 
 from privacy import duties, epochs, request_steps, tombstones, unlearning
 from privacy.contracts import AssetContract, Unlearn
-from privacy.database import Role, connect, reusing
+from privacy.database import LEDGER_OWNER, Role, connect, reusing
 from privacy.file_search import needles_of, search_files
 from privacy.registry import PLATFORM_PREFIX, Registry
 from privacy.request_steps import Subject
@@ -229,8 +229,9 @@ def _tables_with_bytes(pseudonyms: Sequence[str]) -> set[tuple[str, str]]:
             "left join pg_index i on i.indexrelid = c.oid left join pg_class t on t.reltoastrelid = c.oid "
             "left join pg_class owner on owner.oid = coalesce(i.indrelid, t.oid) "
             "join pg_namespace n on n.oid = coalesce(owner.relnamespace, c.relnamespace) "
-            "where n.nspname !~ '^pg_' and has_table_privilege(coalesce(owner.oid, c.oid), 'maintain')",
-            [[node for node in nodes if node]],
+            "join pg_roles o on o.oid = coalesce(owner.relowner, c.relowner) "
+            "where n.nspname !~ '^pg_' and (pg_has_role(o.oid, 'member') or o.rolname = %s)",
+            [[node for node in nodes if node], LEDGER_OWNER],
         ).fetchall()
     return {(schema, table) for schema, table in rows}
 

@@ -44,7 +44,7 @@ class PlatformSettings(BaseSettings):
     )
     postgres_url: SecretStr | None = Field(
         None,
-        description="URL of an existing Postgres (17 or newer), as a superuser (it makes roles and grants checkpoints); "
+        description="URL of an existing Postgres, as a superuser (it makes roles and grants checkpoints); "
         "unset: the embedded server",
     )
     redis_url: SecretStr | None = Field(

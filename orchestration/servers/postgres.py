@@ -27,10 +27,9 @@ from privacy.database import LEDGER_OWNER, Role, admin_url, role_password
 from privacy.secret_files import generated_secret, write_private
 from privacy.settings import PROJECT_ROOT, PlatformSettings
 
-__all__ = ["check_version", "migrate", "start_postgres"]
+__all__ = ["migrate", "start_postgres"]
 
 PREFERRED_PORT = 15432
-OLDEST = 17_00_00
 DATABASE = "selvedge"
 ADMIN = "selvedge_admin"
 SETTINGS = {
@@ -186,20 +185,10 @@ def migrate() -> None:
 def _make_roles() -> None:
     url = admin_url().set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(url) as connection:
-        check_version(connection.info.server_version)
         for role in Role:
             password = sql.Literal(role_password(role))
             _make_role(connection, role.value, sql.SQL("login password {}").format(password))
         _make_role(connection, LEDGER_OWNER, sql.SQL("nologin password null"))
-
-
-def check_version(version: int) -> None:
-    """Refuse a server (its version as Postgres numbers it, such as 180001) that cannot let a role rewrite what it does not own."""
-    if version < OLDEST:
-        raise ServerError(
-            f"The Postgres server is version {version // 10_000}: Selvedge needs {OLDEST // 10_000} or newer, which knows "
-            "the privilege 'maintain'. Upgrade it, or unset SELVEDGE_POSTGRES_URL to use the embedded one."
-        )
 
 
 def _make_role(

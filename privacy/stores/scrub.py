@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from privacy.contracts import PostgresStore
-from privacy.database import Role, connect
+from privacy.database import LEDGER_OWNER, Role, connect
 from privacy.file_search import needles_of, search_files
 from privacy.settings import platform_settings
 from privacy.stores.base import StoreError, StoreLockedError
@@ -43,22 +43,36 @@ def scrub_postgres(tables: Iterable[tuple[str, str]]) -> int:
 
 
 def _rewrite(connection: psycopg.Connection[Any], schema: str, table: str) -> None:
-    allowed = connection.execute(
-        "select has_table_privilege(format('%%I.%%I', %s::text, %s::text), 'maintain')",
-        [schema, table],
-    ).fetchone()
-    if allowed != (True,):  # Postgres itself would only warn, and leave the table as it is
-        raise StoreError(
-            f"{Role.PRIVACY.value} may not rewrite {schema}.{table}, so its deleted rows could not leave the disk: grant it 'maintain'."
-        )
     try:
-        connection.execute(
-            sql.SQL("vacuum (full, analyze) {}").format(sql.Identifier(schema, table))
-        )
+        if _is_ledgers(connection, schema, table):
+            connection.execute("select consent.rewrite(format('%%I.%%I', %s::text, %s::text)::regclass)", [schema, table])  # fmt: skip
+        else:
+            connection.execute(
+                sql.SQL("vacuum (full, analyze) {}").format(sql.Identifier(schema, table))
+            )
     except psycopg.errors.LockNotAvailable as error:
         raise StoreLockedError(
             f"Table {schema}.{table} is in use, so its deleted rows could not leave the disk: try again later."
         ) from error
+
+
+def _is_ledgers(connection: psycopg.Connection[Any], schema: str, table: str) -> bool:
+    """Whether a table belongs to the owner of the ledger, not to the platform's roles; raises StoreError where to neither.
+
+    Postgres would only warn of a table that the role may not rewrite, and leave it as it is.
+    """
+    row = connection.execute(
+        "select pg_has_role(c.relowner, 'usage'), pg_get_userbyid(c.relowner) = %s from pg_class c "
+        "join pg_namespace n on n.oid = c.relnamespace where n.nspname = %s and c.relname = %s",
+        [LEDGER_OWNER, schema, table],
+    ).fetchone()
+    own, ledgers = row or (False, False)
+    if not (own or ledgers):
+        raise StoreError(
+            f"Table {schema}.{table} belongs to another role, so its deleted rows could not leave the disk: give it back to the "
+            "role that made it."
+        )
+    return bool(ledgers)
 
 
 def trim_write_ahead_log() -> None:

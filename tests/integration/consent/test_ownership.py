@@ -11,8 +11,6 @@ import pytest
 from consent import chain, ledger
 from consent.ledger import ConsentRecord, Decision
 from consent.verification import verify_chain
-from orchestration.servers.postgres import check_version
-from orchestration.servers.process import ServerError
 from privacy import audit
 from privacy.contracts import Purpose
 from privacy.database import LEDGER_OWNER, Role, admin_url, connect
@@ -154,13 +152,20 @@ def test_a_table_that_may_not_be_rewritten_fails_rather_than_keep_its_bytes(
     ledger_of_two: None,
 ) -> None:
     with _administrator() as connection:
-        connection.execute("revoke maintain on consent.heads from selvedge_privacy")
+        connection.execute("create table shop.strangers (pseudonym text)")
     try:
-        with pytest.raises(StoreError, match=r"may not rewrite consent\.heads"):
-            scrub_postgres([("consent", "heads")])
+        with pytest.raises(StoreError, match=r"shop\.strangers belongs to another role"):
+            scrub_postgres([("shop", "strangers")])
+        _refused("select consent.rewrite('shop.strangers')")
     finally:
         with _administrator() as connection:
-            connection.execute("grant maintain on consent.heads to selvedge_privacy")
+            connection.execute("drop table shop.strangers")
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role is not Role.PRIVACY])
+def test_nobody_else_has_the_ledger_rewritten(servers: object, role: Role) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege), connect(role) as connection:
+        connection.execute("select consent.rewrite('consent.records'::text::regclass)")
 
 
 def _tables() -> set[str]:
@@ -190,9 +195,3 @@ def test_a_table_whose_rows_hide_from_the_search_is_a_finding(ledger_of_two: Non
             connection.execute("alter table consent.links disable row level security")
     assert [str(finding) for finding in result.findings] == ["table consent.links cannot be read, so it was not searched"]  # fmt: skip
     assert result.existing == result.searched + 1
-
-
-def test_a_server_without_the_privilege_to_rewrite_is_refused() -> None:
-    check_version(17_00_00)
-    with pytest.raises(ServerError, match="version 16: Selvedge needs 17 or newer"):
-        check_version(16_00_09)
