@@ -138,6 +138,8 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         "Subjects whom a trained model used and who have left since, until its next training.",
         _table("consent", "models_due"),
         days=30,
+        column="since",
+        handler="models_due",
     ),
     _own(
         "exports",
@@ -158,6 +160,7 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         "rectifications",
         "What a subject corrected, under the subject's own key, so that an older row of a source does not undo it.",
         _table("requests", "rectifications"),
+        column="rectified_at",
         category=Category.DIRECT,
         handler="rectifications",
     ),

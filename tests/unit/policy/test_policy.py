@@ -101,6 +101,17 @@ def test_an_asset_that_nobody_can_be_erased_from_is_named(
     assert "privacy/stores" in found.remedy
 
 
+def test_a_retention_that_nothing_could_ever_end_is_named() -> None:
+    endless = contract("platform/notes", retention=Retention(days=30), store=PostgresStore(schema_name="requests", table="notes"))  # fmt: skip
+    lake = contract(retention=Retention(days=30))
+    rebuilt = contract("marts/rebuilt", retention=Retention(days=30), store=PostgresStore(schema_name="marts", table="rebuilt"))  # fmt: skip
+    dated = contract("platform/dated", store=endless.store)
+    corrected = contract("platform/corrected", retention=Retention(days=30), store=PostgresStore(schema_name="requests", table="rectifications"))  # fmt: skip
+    found = list(assets.ending([endless, lake, rebuilt, dated, corrected, contract()]))
+    assert [violation.where for violation in found] == ["lake/visits", "platform/notes"]
+    assert "name the column in `retention.column`" in str(found[0])
+
+
 def test_a_purpose_that_an_input_was_not_collected_for_is_named() -> None:
     planted = specs(
         contract(),
