@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from privacy import duties, epochs, request_steps, tombstones, unlearning
+from privacy import duties, epochs, request_steps, requester_marks, tombstones, unlearning
 from privacy.contracts import AssetContract, Unlearn
 from privacy.database import LEDGER_OWNER, Role, connect, reusing
 from privacy.file_search import needles_of, search_files
@@ -104,7 +104,7 @@ def _rank(contract: AssetContract) -> tuple[int, int, str]:
 
 
 def _bury(subjects: Sequence[Subject]) -> Callable[[Sequence[str]], Mapping[str, int]]:
-    """Tombstones for the subjects and, while the vault still knows them, for their identifiers.
+    """Tombstones for the subjects and, while the vault still knows them, for their identifiers; and what opens their requests.
 
     Who was erased before the request was made came back with a restored backup: that erasure's time stands, so that what they
     did since, as somebody new, is not taken for the past.
@@ -120,6 +120,7 @@ def _bury(subjects: Sequence[Subject]) -> Callable[[Sequence[str]], Mapping[str,
             by_time.setdefault(at if at is not None and before else now, []).append(name)
         for at, names in by_time.items():
             tombstones.record(names, Vault().identifiers_of(names), at)
+        requester_marks.leave({name: ids[name] for name in pseudonyms})
         return dict.fromkeys(pseudonyms, 1)
 
     return action

@@ -267,6 +267,13 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         _table("requests", "folders"),
     ),
     _impersonal(
+        "requester_marks",
+        "By what who was erased still follows their request and fetches its certificate, for some days after it was closed.",
+        "Keyed hashes of a request's id with a customer number, under a key of their own: without it they lead to nobody.",
+        _table("requests", "requester_marks"),
+        Retention(days=30, column="closed"),
+    ),
+    _impersonal(
         "retraining",
         "Models that must be trained again after an erasure, and by when.",
         "Request ids, asset keys and times.",
