@@ -289,30 +289,32 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving_settings(), "privacy_requests_per_requester", 2)
     monkeypatch.setattr(serving_settings(), "privacy_requests_per_address", 6)
     monkeypatch.setattr(serving_settings(), "privacy_requests_window", timedelta(seconds=90))
+    monkeypatch.setattr(serving_settings(), "serving_client_address_header", "X-Client")
 
 
 @pytest.mark.usefixtures("limits")
 def test_too_many_requests_are_told_when_to_come_back(
     storefront: Client, officer: Client, people, redis_client: Any
 ) -> None:
-    def statuses(subject: str, times: int) -> list[int]:
+    def statuses(subject: str, times: int, address: str = "198.51.100.7") -> list[int]:
         tokens = [development_token(RequestKind.ACCESS, subject) for _ in range(times)]
-        return [ask(storefront, token).status_code for token in tokens]
+        return [ask(storefront, token, **{"X-Client": address}).status_code for token in tokens]
 
     assert statuses("C-1001", 3) == [202, 200, 429]  # by requester
     assert statuses("C-1002", 2) == [202, 200]  # who is another one
     assert statuses("C-1002", 2) == [429, 429]  # the sixth by requester, the seventh by address
-    last = ask(storefront, "nonsense")
+    last = ask(storefront, "nonsense", **{"X-Client": "203.0.113.9, 198.51.100.7"})
     assert last.status_code == 429
     assert last.headers["content-type"] == "application/problem+json"
     assert 0 < int(last.headers["retry-after"]) <= 90
+    assert ask(storefront, "nonsense", **{"X-Client": "198.51.100.8"}).status_code == 401
     assert officer.post(
         PATH, json={"kind": "access", "subject_ref": issue(people.leaver)}
     ).is_success
     keys = [key.decode() for key in redis_client.scan_iter("sv:rate:*")]
     assert keys
     assert all(0 < redis_client.ttl(key) <= 90 for key in keys)
-    assert not any(text in key for key in keys for text in ("127.0.0.1", "C-100", people.leaver))
+    assert not any(text in key for key in keys for text in ("198.51", "C-100", people.leaver))
 
 
 def test_an_idempotency_key_makes_one_request_and_is_refused_for_another(
