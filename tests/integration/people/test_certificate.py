@@ -34,8 +34,10 @@ def test_it_names_assets_counts_and_times_and_nobody(people, certificate: bytes)
     assert removed["platform/consent_mask"] == 1
     for counted in document["searched"].values():
         assert counted["searched"] == counted["existing"] > 0
+    # A signature is random letters, in which two may happen to stand side by side.
+    said = certificate.decode().replace(document["signature"], "")
     for of_the_person in (people.leaver, "C-1001", "Quilla", "quilla", "o0", "test"):
-        assert of_the_person not in certificate.decode()
+        assert of_the_person not in said
 
 
 def test_the_public_key_alone_checks_it(certificate: bytes) -> None:
