@@ -23,6 +23,7 @@ from privacy.secret_files import generated_secret, is_generated
 from privacy.settings import Environment, PlatformSettings, platform_settings
 
 __all__ = [
+    "LEDGER_OWNER",
     "DatabaseUnavailableError",
     "Role",
     "admin_url",
@@ -119,6 +120,10 @@ def role_password(role: Role) -> str:
 def role_url(role: Role, drivername: str = "postgresql+psycopg") -> URL:
     """SQLAlchemy URL that connects as `role`."""
     return admin_url().set(username=role.value, password=role_password(role), drivername=drivername)
+
+
+LEDGER_OWNER = "selvedge_ledger"
+"""Owns the consent ledger and the audit log; nobody logs in as it, and no role is a member of it."""
 
 
 class _Reused:

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from privacy import duties, epochs, request_steps, tombstones, unlearning
+from privacy import duties, epochs, request_steps, requester_marks, tombstones, unlearning
 from privacy.contracts import AssetContract, Unlearn
-from privacy.database import Role, connect, reusing
+from privacy.database import LEDGER_OWNER, Role, connect, reusing
 from privacy.file_search import needles_of, search_files
 from privacy.registry import PLATFORM_PREFIX, Registry
 from privacy.request_steps import Subject
@@ -104,7 +104,7 @@ def _rank(contract: AssetContract) -> tuple[int, int, str]:
 
 
 def _bury(subjects: Sequence[Subject]) -> Callable[[Sequence[str]], Mapping[str, int]]:
-    """Tombstones for the subjects and, while the vault still knows them, for their identifiers.
+    """Tombstones for the subjects and, while the vault still knows them, for their identifiers; and what opens their requests.
 
     Who was erased before the request was made came back with a restored backup: that erasure's time stands, so that what they
     did since, as somebody new, is not taken for the past.
@@ -120,6 +120,7 @@ def _bury(subjects: Sequence[Subject]) -> Callable[[Sequence[str]], Mapping[str,
             by_time.setdefault(at if at is not None and before else now, []).append(name)
         for at, names in by_time.items():
             tombstones.record(names, Vault().identifiers_of(names), at)
+        requester_marks.leave({name: ids[name] for name in pseudonyms})
         return dict.fromkeys(pseudonyms, 1)
 
     return action
@@ -229,8 +230,9 @@ def _tables_with_bytes(pseudonyms: Sequence[str]) -> set[tuple[str, str]]:
             "left join pg_index i on i.indexrelid = c.oid left join pg_class t on t.reltoastrelid = c.oid "
             "left join pg_class owner on owner.oid = coalesce(i.indrelid, t.oid) "
             "join pg_namespace n on n.oid = coalesce(owner.relnamespace, c.relnamespace) "
-            "where n.nspname !~ '^pg_' and pg_has_role(coalesce(owner.relowner, c.relowner), 'member')",
-            [[node for node in nodes if node]],
+            "join pg_roles o on o.oid = coalesce(owner.relowner, c.relowner) "
+            "where n.nspname !~ '^pg_' and (pg_has_role(o.oid, 'member') or o.rolname = %s)",
+            [[node for node in nodes if node], LEDGER_OWNER],
         ).fetchall()
     return {(schema, table) for schema, table in rows}
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from privacy.database import Role, connect
 from privacy.envelopes import DATA_KEY, EnvelopeError, open_sealed, seal_many
-from privacy.identifiers import canonical, normalise, or_none
+from privacy.identifiers import CUSTOMER_NUMBER, canonical, normalise, or_none
 from privacy.keyed_hashes import hmac_sha256
 from privacy.keys import KeyName, KeyProvider, key_provider
 from privacy.vault_rows import (
@@ -140,6 +140,23 @@ class Identities:
                 if name in ciphers
             ]
         return sorted(found)
+
+    def customer_numbers_of(self, pseudonyms: Sequence[str]) -> dict[str, list[bytes]]:
+        """The customer numbers that lead to each of these subjects, in canonical bytes; contested ones lead to nobody."""
+        found: dict[str, list[bytes]] = {}
+        for chunk in _chunks(list(pseudonyms)):
+            with self._connect() as connection:
+                ciphers = self._ciphers(connection, chunk)
+                rows = connection.execute(
+                    "select pseudonym, sealed from vault.identifiers "
+                    "where pseudonym = any(%s) and kind = %s and not contested",
+                    [list(chunk), CUSTOMER_NUMBER],
+                ).fetchall()
+            for name, sealed in rows:
+                if name in ciphers:
+                    number = opened(ciphers[name], bound_to(name, CUSTOMER_NUMBER), sealed).decode()
+                    found.setdefault(name, []).append(canonical(CUSTOMER_NUMBER, number))
+        return found
 
     def link(self, pseudonym: str, kind: str, identifier: str) -> None:
         """Let one more identifier lead to a subject; repeating it changes nothing.

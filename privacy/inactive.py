@@ -1,4 +1,4 @@
-"""Subjects of whom nothing is left: their entries in ledger and vault go as well, and with them their data keys.
+"""Subjects of whom nothing is left: ledger, corrections and vault let go of them as well, and with them go their data keys.
 
 Somebody is inactive who has no row, key, entry or artefact in any store but the ones that leave with the subject,
 whose last statement is older than the ledger's retention, and whom the vault did not meet within the last day (an
@@ -19,6 +19,16 @@ _BATCH = 20_000
 _JUST_MET = timedelta(days=1)
 _MASKS = "sv:consent:"
 _VAULT = "vault"
+# What says something of a subject only beside what else is held of them: it stays as long as they do.
+_WITH_SUBJECT = frozenset(
+    {
+        ("vault", "subjects"),
+        ("consent", "records"),
+        ("consent", "objections"),
+        ("consent", "minors"),
+        ("requests", "rectifications"),
+    }
+)
 # Cheap stores first, so that few subjects are left for those that are asked one by one.
 _ORDER = ("postgres", "delta", "artifacts", "feast_online", "redis", "redis_stream", "none")
 _CANDIDATES = """
@@ -31,10 +41,10 @@ order by s.pseudonym limit %(limit)s
 
 
 def leaves_with_subject(contract: AssetContract) -> bool:
-    """Whether the asset's rows stay as long as their subject: vault, ledger, objections, and the masks made of them."""
+    """Whether the asset's rows stay as long as their subject: vault, ledger, objections, minors and corrections."""
     match contract.store:
-        case PostgresStore(schema_name=schema):
-            return contract.handler == _VAULT or (schema == "consent" and contract.holds_subjects)
+        case PostgresStore(schema_name=schema, table=table):
+            return (schema, table) in _WITH_SUBJECT and contract.holds_subjects
     return False
 
 
@@ -53,7 +63,7 @@ def count_inactive(
 def remove_inactive(
     registry: Registry, now: datetime, held: frozenset[str] = frozenset()
 ) -> Mapping[str, int]:
-    """Remove inactive subjects from ledger and vault, the vault last; returns what went, by asset."""
+    """Remove inactive subjects from what leaves with them, the vault last; returns what went, by asset."""
     counts: dict[str, int] = {}
     for subjects in _inactive(registry, now, held):
         for contract in [*_masks(registry), *_leaving(registry)]:

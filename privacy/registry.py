@@ -138,6 +138,8 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         "Subjects whom a trained model used and who have left since, until its next training.",
         _table("consent", "models_due"),
         days=30,
+        column="since",
+        handler="models_due",
     ),
     _own(
         "exports",
@@ -158,6 +160,7 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         "rectifications",
         "What a subject corrected, under the subject's own key, so that an older row of a source does not undo it.",
         _table("requests", "rectifications"),
+        column="rectified_at",
         category=Category.DIRECT,
         handler="rectifications",
     ),
@@ -252,16 +255,23 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         _table("requests", "erasure_epoch"),
     ),
     _impersonal(
-        "folders",
-        "Which folders of data ever held something, so that one which is not mounted is missed.",
-        "Names of folders and times.",
-        _table("requests", "folders"),
-    ),
-    _impersonal(
         "redis_epoch",
         "How many erasures Redis has gone through, so that a restored one is recognised.",
         "One number.",
         RedisStore(pattern="sv:epoch"),
+    ),
+    _impersonal(
+        "folders",
+        "Folders outside the database that held data once, so that one which is not mounted is not taken for an empty one.",
+        "Names of folders and times.",
+        _table("requests", "folders"),
+    ),
+    _impersonal(
+        "requester_marks",
+        "By what who was erased still follows their request and fetches its certificate, for some days after it was closed.",
+        "Keyed hashes of a request's id with a customer number, under a key of their own: without it they lead to nobody.",
+        _table("requests", "requester_marks"),
+        Retention(days=30, column="closed"),
     ),
     _impersonal(
         "retraining",

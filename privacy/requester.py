@@ -61,6 +61,7 @@ class Requester:
     pseudonym: whom it names; of a token that names nobody, a random one that stands for nobody.
     known: whether the vault holds them.
     purpose: what it allows; None where the token is not valid.
+    identifier: what it names them by, as the shop wrote it; a random text where it is no token of the shop.
     limited_by: what the requester's rate is counted under: equal for the tokens of one person, random for a forged one.
     """
 
@@ -68,6 +69,7 @@ class Requester:
     pseudonym: str = field(repr=False)
     known: bool
     purpose: RequestKind | None
+    identifier: str = field(repr=False)
     limited_by: str = field(repr=False)
 
     def may_ask(self, kind: RequestKind) -> bool:
@@ -96,6 +98,7 @@ def identify(token: str) -> Requester:
         pseudonym=pseudonym,
         known=known,
         purpose=RequestKind(claims["purpose"]) if claims and valid else None,
+        identifier=subject,
         limited_by=pseudonym if referred or found else subject,
     )
 

@@ -2,13 +2,15 @@
 
 From the registry's contracts alone, in every kind of store. A contract's retention counts from a column of the data, or from when
 the data was written. Subjects under restriction (Art. 18) keep their data until the restriction ends. The proof of
-consent stays while anything else of its subject does (Art. 7(1)): ledger, objections and the vault's entry leave with
-the subject, once nothing is left of them anywhere and their last statement is older than the ledger's retention.
+consent stays while anything else of its subject does (Art. 7(1)): ledger, objections, corrections and the vault's entry leave
+with the subject, once nothing is left of them anywhere and their last statement is older than the ledger's retention.
+What has a retention and no age that could be told is a fault: it would never be deleted, and seem to be in order.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from privacy import audit
@@ -206,7 +208,7 @@ class _Run:
         before = expiry.overdue(contract, due)
         if self.dry_run:
             is_view = isinstance(contract.store, PostgresStore) and contract.store.is_view
-            gone = 0 if is_view else before.found
+            gone = 0 if is_view or expiry.reports_only else before.found
             return _entry(contract, before, deleted=gone, left=before.found - gone)
         gone = expiry.expire(contract, due) if before.found else 0
         if gone:
@@ -250,7 +252,6 @@ class _Run:
         if self.dry_run:
             yield from assets
             return
-        remaining = self._remaining_subjects()
         for asset in assets:
             if asset.error:
                 yield asset
@@ -258,7 +259,7 @@ class _Run:
             contract = self.registry.get(asset.asset)
             try:
                 left = (
-                    remaining.get(asset.asset, 0)
+                    self._remaining.get(asset.asset, 0)
                     if leaves_with_subject(contract)
                     else expiry_for(contract).overdue(contract, self.due(contract)).found
                 )
@@ -266,7 +267,9 @@ class _Run:
             except Exception as error:
                 yield AssetRetention(**{**asdict(asset), "error": describe(error)})
 
-    def _remaining_subjects(self) -> dict[str, int]:
+    @cached_property
+    def _remaining(self) -> dict[str, int]:
+        """What should have left with its subject and did not; asked once, when the stores were cleared."""
         return count_inactive(self.registry, self.now, restricted_anywhere())
 
 

@@ -92,15 +92,16 @@ def search_postgres(needles: Sequence[bytes]) -> Verification:
     """Search each row of each table of every schema, text and bytes, compressed values included."""
     result = Verification()
     count = counter(list({text for needle in needles for text in _spellings(needle)}))
-    for role in (Role.PRIVACY, Role.FEAST, Role.DAGSTER):
+    tables = _tables()
+    for role in _READERS:
         with connect(role) as connection:
-            for schema, table in _readable(connection, role):
+            for schema, table in (name for name, reader in tables.items() if reader == role):
                 found = sum(
                     count(piece) for piece in _rows(connection, schema, table, count.overlap)
                 )
                 result.searched += 1
                 result.findings += [Finding(f"table {schema}.{table}", found)] if found else []
-    unreadable = _unreadable()
+    unreadable = sorted(name for name, reader in tables.items() if reader is None)
     result.existing = result.searched + len(unreadable)
     result.findings += [
         Finding(f"table {schema}.{table} cannot be read, so it was not searched", 0)
@@ -118,28 +119,29 @@ def _spellings(needle: bytes) -> list[bytes]:
     return [*whole, digits, *([str(UUID(bytes=needle)).encode()] if len(needle) == 16 else [])]
 
 
+_READERS = (Role.PRIVACY, Role.FEAST, Role.DAGSTER)
+# Row security would hide rows from whoever reads: such a table cannot be searched.
 _TABLES = """
-select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+select n.nspname, c.relname, (
+  select reader from unnest(%s::text[]) with ordinality as r (reader, place)
+  where has_schema_privilege(reader, n.oid, 'usage') and has_table_privilege(reader, c.oid, 'select') and not c.relrowsecurity
+  order by place limit 1
+)
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'm') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+order by 1, 2
 """
 
 
-def _readable(connection: psycopg.Connection[Any], role: Role) -> list[tuple[str, str]]:
-    """Tables that `role` owns or takes part in owning."""
-    return connection.execute(
-        _TABLES + " and pg_has_role(%s, c.relowner, 'member') order by 1, 2", [role.value]
-    ).fetchall()
-
-
-def _unreadable() -> list[tuple[str, str]]:
-    roles = [role.value for role in (Role.PRIVACY, Role.FEAST, Role.DAGSTER)]
+def _tables() -> dict[tuple[str, str], str | None]:
+    """Each table of each schema but the systems' own, and the first role that may read the whole of it."""
     with connect(Role.PRIVACY) as connection:
-        rows = connection.execute(
-            _TABLES
-            + " and not exists (select from unnest(%s::text[]) as r where pg_has_role(r, c.relowner, 'member'))",
-            [roles],
-        ).fetchall()
-    return [(schema, table) for schema, table in rows if (schema, table) not in SYSTEM_TABLES]
+        rows = connection.execute(_TABLES, [[role.value for role in _READERS]]).fetchall()
+    return {
+        (schema, table): reader
+        for schema, table, reader in rows
+        if reader or (schema, table) not in SYSTEM_TABLES
+    }
 
 
 def _rows(

@@ -23,16 +23,25 @@ TOO_MANY_REQUESTS = ProblemKind(
 )
 
 
-def client_address(request: Request) -> str:
-    """The client's address: the connection's, or what a trusted proxy says it is (the setting names its header)."""
+def client_address(request: Request) -> str | None:
+    """The client's address, as the proxy says that the setting trusts; None where no header is configured.
+
+    A proxy adds its entry at the end, some of them as a line of their own: what the client itself sent stands before it. Without
+    a proxy's word the connection is the storefront's own, which all customers share.
+    """
     header = serving_settings().serving_client_address_header
-    forwarded = request.headers.get(header, "").rpartition(",")[2].strip() if header else ""
+    if not header:
+        return None
+    lines = request.headers.getlist(header)
+    forwarded = lines[-1].rpartition(",")[2].strip() if lines else ""
     return forwarded or (request.client.host if request.client else "unknown")
 
 
 def count_address(request: Request) -> None:
-    """Count one request of the client's address; raises Problem where there were too many."""
-    _count("address", client_address(request), serving_settings().privacy_requests_per_address)
+    """Count one request of the client's address, where it is known; raises Problem where there were too many."""
+    address = client_address(request)
+    if address is not None:
+        _count("address", address, serving_settings().privacy_requests_per_address)
 
 
 def count_requester(name: str) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from fastapi import Depends, Header, Request
 
-from privacy import requests
+from privacy import requester_marks, requests
 from privacy.privacy_request import PrivacyRequest, RequestKind, UnknownRequestError
 from privacy.requester import identify
 from serving.auth import Scope
@@ -58,6 +58,8 @@ class Caller:
         requester = identify(self.token or "")
         count_requester(requester.limited_by)
         own = requests.is_of(request_id, requester.pseudonym)
+        # Who was erased has no pseudonym any more; both are always asked, so that neither shows.
+        own |= requester_marks.opens(request_id, requester.identifier)
         try:
             request = requests.get(request_id)
         except UnknownRequestError:
@@ -79,7 +81,7 @@ def _caller(
         ),
     ] = None,
 ) -> Caller:
-    """The caller; a person's calls are counted by address before anything else is looked at."""
+    """The caller; a person's calls are counted by address, where that is known, before anything else is looked at."""
     if token is None and request.state.scope is Scope.PRIVACY:
         return Caller(None, "api")
     count_address(request)

@@ -65,7 +65,9 @@ class ServingSettings(BaseSettings):
         20, ge=1, description="Calls about privacy requests that one person may make in a window"
     )
     privacy_requests_per_address: int = Field(
-        120, ge=1, description="The same for one client address"
+        120,
+        ge=1,
+        description="The same for one client address, where SELVEDGE_SERVING_CLIENT_ADDRESS_HEADER is set",
     )
     privacy_requests_window: timedelta = Field(
         timedelta(hours=1),
@@ -75,8 +77,9 @@ class ServingSettings(BaseSettings):
     )
     serving_client_address_header: str | None = Field(
         None,
-        description="Header in which the proxy before the API gives the client's address (its last entry counts); unset: the "
-        "connection's address. Set it only behind a proxy that overwrites or appends to it",
+        description="Header in which the proxy before the API, or the storefront, gives the customer's address (the last entry of its last "
+        "line counts); unset: calls are counted by requester alone, for all customers share the storefront's connection. Set it "
+        "only where whoever stands before the API overwrites or appends to it",
     )
     serving_access_log: bool = Field(
         False,

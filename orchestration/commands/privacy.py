@@ -88,9 +88,10 @@ def token(
     Send it with the storefront's key in the header Selvedge-Requester; it is good for one call within ten minutes.
     """
     try:
-        sys.stdout.write(development_token(kind, subject) + "\n")
+        token = development_token(kind, subject)
     except RequesterKeyError as error:
         raise typer.BadParameter(str(error)) from None
+    sys.stdout.write(token + "\n")
 
 
 @app.command("create-keys", epilog="Example: [bold]./selvedge privacy create-keys[/]")

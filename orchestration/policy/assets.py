@@ -1,17 +1,25 @@
-"""Rules about assets: a contract, a way to erase and to expire, purposes that the inputs were collected for."""
+"""Rules about assets: a contract, a way to erase and to expire, a retention that ends, purposes that the inputs were collected for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import dagster as dg
 
 from orchestration.contracted import CONTRACT_METADATA_KEY
 from orchestration.policy.violation import Violation
 from privacy.contracts import AssetContract
-from privacy.expiry import expiry_for
+from privacy.expiry import expiry_for, has_age
+from privacy.inactive import leaves_with_subject
 from privacy.stores import handler_for
 from privacy.stores.base import StoreError
 
-__all__ = ["contracts_in", "erasable", "kept_no_longer_than_inputs", "purposes", "with_contract"]
+__all__ = [
+    "contracts_in",
+    "ending",
+    "erasable",
+    "kept_no_longer_than_inputs",
+    "purposes",
+    "with_contract",
+]
 
 Specs = Mapping[dg.AssetKey, dg.AssetSpec]
 
@@ -66,6 +74,18 @@ def _without_handler(contract: AssetContract, what: str) -> Violation:
         "choose a store that has one, or write one in privacy/stores and privacy/expiry and register it there",
         "asset-without-handler",
     )
+
+
+def ending(contracts: Iterable[AssetContract]) -> Iterator[Violation]:
+    """Every retention can end: something tells the age of what it is about, or it leaves with its subject."""
+    for contract in sorted(contracts, key=lambda contract: contract.key):
+        if not has_age(contract) and not leaves_with_subject(contract):
+            yield Violation(
+                contract.key,
+                "its contract has a retention, and nothing tells from when it counts: it would never end",
+                "name the column in `retention.column`",
+                "retention-without-end",
+            )
 
 
 def purposes(specs: Specs, contracts: Mapping[dg.AssetKey, AssetContract]) -> Iterator[Violation]:

@@ -27,6 +27,7 @@ def violations(definitions: dg.Definitions) -> list[Violation]:
         chain(
             assets.with_contract(specs),
             assets.erasable(contracts),
+            assets.ending(everything),
             assets.purposes(specs, contracts),
             assets.kept_no_longer_than_inputs(specs, contracts),
             columns.tagged(declared, by_name),

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from alembic import command
@@ -22,7 +23,7 @@ from orchestration.servers.process import (
     start,
 )
 from orchestration.servers.unprivileged import opened_for, runnable_by, unprivileged_user
-from privacy.database import Role, admin_url, role_password
+from privacy.database import LEDGER_OWNER, Role, admin_url, role_password
 from privacy.secret_files import generated_secret, write_private
 from privacy.settings import PROJECT_ROOT, PlatformSettings
 
@@ -185,13 +186,17 @@ def _make_roles() -> None:
     url = admin_url().set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(url) as connection:
         for role in Role:
-            known = connection.execute(
-                "select 1 from pg_roles where rolname = %s", [role.value]
-            ).fetchone()
-            connection.execute(
-                sql.SQL("{} role {} login password {}").format(
-                    sql.SQL("alter" if known else "create"),
-                    sql.Identifier(role.value),
-                    sql.Literal(role_password(role)),
-                )
-            )
+            password = sql.Literal(role_password(role))
+            _make_role(connection, role.value, sql.SQL("login password {}").format(password))
+        _make_role(connection, LEDGER_OWNER, sql.SQL("nologin password null"))
+
+
+def _make_role(
+    connection: psycopg.Connection[Any], name: str, options: sql.SQL | sql.Composed
+) -> None:
+    known = connection.execute("select 1 from pg_roles where rolname = %s", [name]).fetchone()
+    connection.execute(
+        sql.SQL("{} role {} {}").format(
+            sql.SQL("alter" if known else "create"), sql.Identifier(name), options
+        )
+    )

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 from privacy.contracts import AssetContract
 
@@ -44,7 +45,12 @@ class Overdue:
 
 
 class Expiry(ABC):
-    """How one kind of store ages; both operations may be repeated without harm."""
+    """How one kind of store ages; both operations may be repeated without harm.
+
+    `reports_only`: nothing may be deleted in it by age, and what is overdue stays a fault until somebody sees to it.
+    """
+
+    reports_only: ClassVar[bool] = False
 
     @abstractmethod
     def overdue(self, contract: AssetContract, due: Due) -> Overdue:

@@ -6,11 +6,12 @@ from privacy import duties
 from privacy.contracts import AssetContract
 from privacy.database import Role, connect
 from privacy.expiry.base import Due, Expiry, Overdue
+from privacy.expiry.postgres import PostgresExpiry
 from privacy.settings import platform_settings
 from privacy.stores import handler_for
 from privacy.stores.own import last_change
 
-__all__ = ["ExportsExpiry", "RetainedRecordsExpiry", "TemporaryFilesExpiry"]
+__all__ = ["ExportsExpiry", "ModelsDueExpiry", "RetainedRecordsExpiry", "TemporaryFilesExpiry"]
 
 
 class ExportsExpiry(Expiry):
@@ -30,6 +31,16 @@ class ExportsExpiry(Expiry):
             return connection.execute(
                 "delete from requests.exports where expires <= now()"
             ).rowcount
+
+
+class ModelsDueExpiry(PostgresExpiry):
+    """Marks that a model is to forget a subject. Only its training clears them: deleted by age, they would say that it had."""
+
+    reports_only = True
+
+    def expire(self, contract: AssetContract, due: Due) -> int:
+        """Nothing: train the model."""
+        return 0
 
 
 class RetainedRecordsExpiry(Expiry):

@@ -31,6 +31,7 @@ _BY_NAME: dict[str, StoreHandler] = {
     "consent_ledger": ConsentLedgerHandler(),
     "vault": VaultHandler(),
     "exports": ExportsHandler(),
+    "models_due": PostgresHandler(),
     "rectifications": RectificationsHandler(),
     "requests": RequestsHandler(),
     "retained": RetainedRecordsHandler(),

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from privacy.contracts import PostgresStore
-from privacy.database import Role, connect
+from privacy.database import LEDGER_OWNER, Role, connect
 from privacy.file_search import needles_of, search_files
 from privacy.settings import platform_settings
 from privacy.stores.base import StoreError, StoreLockedError
@@ -29,7 +29,7 @@ _REDIS_SECONDS = 300.0
 def scrub_postgres(tables: Iterable[tuple[str, str]]) -> int:
     """Rewrite each (schema, table), drop its old log and files; returns how many tables there were.
 
-    Raises StoreLockedError where a table stays in use for a minute.
+    Raises StoreLockedError where a table stays in use for a minute, StoreError where it may not be rewritten.
     """
     count = 0
     with connect(Role.PRIVACY, autocommit=True) as connection:
@@ -44,13 +44,35 @@ def scrub_postgres(tables: Iterable[tuple[str, str]]) -> int:
 
 def _rewrite(connection: psycopg.Connection[Any], schema: str, table: str) -> None:
     try:
-        connection.execute(
-            sql.SQL("vacuum (full, analyze) {}").format(sql.Identifier(schema, table))
-        )
+        if _is_ledgers(connection, schema, table):
+            connection.execute("select consent.rewrite(format('%%I.%%I', %s::text, %s::text)::regclass)", [schema, table])  # fmt: skip
+        else:
+            connection.execute(
+                sql.SQL("vacuum (full, analyze) {}").format(sql.Identifier(schema, table))
+            )
     except psycopg.errors.LockNotAvailable as error:
         raise StoreLockedError(
             f"Table {schema}.{table} is in use, so its deleted rows could not leave the disk: try again later."
         ) from error
+
+
+def _is_ledgers(connection: psycopg.Connection[Any], schema: str, table: str) -> bool:
+    """Whether a table belongs to the owner of the ledger, not to the platform's roles; raises StoreError where to neither.
+
+    Postgres would only warn of a table that the role may not rewrite, and leave it as it is.
+    """
+    row = connection.execute(
+        "select pg_has_role(c.relowner, 'usage'), pg_get_userbyid(c.relowner) = %s from pg_class c "
+        "join pg_namespace n on n.oid = c.relnamespace where n.nspname = %s and c.relname = %s",
+        [LEDGER_OWNER, schema, table],
+    ).fetchone()
+    own, ledgers = row or (False, False)
+    if not (own or ledgers):
+        raise StoreError(
+            f"Table {schema}.{table} belongs to another role, so its deleted rows could not leave the disk: give it back to the "
+            "role that made it."
+        )
+    return bool(ledgers)
 
 
 def trim_write_ahead_log() -> None:

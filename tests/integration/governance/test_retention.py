@@ -94,8 +94,6 @@ def people(
         )
     _fill_tables(subjects)
     _fill_lake(subjects)
-    with connect(Role.DBT) as connection:
-        connection.execute("create table marts.rebuilt as select pseudonym from shop.orders")
     yield subjects
     with connect(Role.DBT) as connection:
         connection.execute("drop table if exists marts.rebuilt")
@@ -157,8 +155,6 @@ def test_overdue_rows_leave_tables_and_lake_and_those_of_a_restricted_subject_st
 def test_bytes_of_overdue_rows_leave_the_disk_and_the_log_holds_no_subject(
     people: People, servers: PlatformSettings
 ) -> None:
-    with connect(Role.DBT) as connection:
-        connection.execute("drop table marts.rebuilt")
     folder = servers.lake_dir / "interactions"
     assert search_files(servers.home / "postgres", needles_of([people.gone])).holding
 
@@ -185,9 +181,6 @@ def test_a_second_run_finds_nothing(people: People) -> None:
 
 
 def test_a_subject_of_whom_nothing_is_left_leaves_the_vault(people: People) -> None:
-    with connect(Role.DBT) as connection:
-        connection.execute("drop table marts.rebuilt")
-
     report = enforce(registry.load())
 
     assert Vault().known(people.all) == {people.active, people.restricted}
@@ -198,13 +191,6 @@ def test_a_subject_with_a_statement_that_must_be_kept_stays(people: People) -> N
     agree(people.gone, Purpose.ANALYTICS, OLD, "opt_out")
     enforce(registry.load())
     assert people.gone in Vault().known(people.all)
-
-
-def test_a_table_without_a_time_ages_with_its_last_materialisation(people: People) -> None:
-    fresh = enforce(registry.load(), written={"marts/rebuilt": NOW})
-    assert entry(fresh, "marts/rebuilt") == (0, 0, 0)
-    stale = enforce(registry.load(), written={"marts/rebuilt": OLD})
-    assert entry(stale, "marts/rebuilt") == (4, 0, 0)
 
 
 def test_a_view_that_shows_overdue_rows_is_a_fault(people: People) -> None:
@@ -232,7 +218,8 @@ def test_a_store_that_fails_is_named_and_the_others_are_cleared(
     # Whether a subject has nothing left cannot be told either, while a store does not answer.
     assert "lake/interactions" in named
     assert named - {"lake/interactions"} <= {
-        f"platform/{x}" for x in ("vault", "consent_records", "objections")
+        f"platform/{x}"
+        for x in ("vault", "consent_records", "objections", "minors", "rectifications")
     }
     assert entry(report, "shop/orders") == (2, 1, 0)
     assert people.gone in Vault().known(people.all)

@@ -34,8 +34,10 @@ def test_it_names_assets_counts_and_times_and_nobody(people, certificate: bytes)
     assert removed["platform/consent_mask"] == 1
     for counted in document["searched"].values():
         assert counted["searched"] == counted["existing"] > 0
+    # A signature is random letters, in which two may happen to stand side by side.
+    said = certificate.decode().replace(document["signature"], "")
     for of_the_person in (people.leaver, "C-1001", "Quilla", "quilla", "o0", "test"):
-        assert of_the_person not in certificate.decode()
+        assert of_the_person not in said
 
 
 def test_the_public_key_alone_checks_it(certificate: bytes) -> None:
@@ -153,7 +155,10 @@ def test_what_is_done_to_the_audit_log_shows(
 def test_the_application_cannot_change_the_audit_log(clean_database: None) -> None:
     audit.record("test", "counted", {"number": 1})
     for statement in ("delete from audit.log", "update audit.log set actor = 'x'"):
-        with pytest.raises(psycopg.errors.RaiseException), connect(Role.PRIVACY) as connection:
+        with (
+            pytest.raises(psycopg.errors.InsufficientPrivilege),
+            connect(Role.PRIVACY) as connection,
+        ):
             connection.execute(statement)
 
 

@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 import jwt
@@ -14,9 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import FastAPI
 
-from privacy import requests
+from privacy import registry, requester_marks, requests
+from privacy.database import Role, connect
 from privacy.requester import RequesterKeyError, _development_key, development_token
 from privacy.requests import RequestKind
+from privacy.retention import enforce
 from privacy.settings import Environment, PlatformSettings
 from privacy.subject_reference import issue
 from serving.api import privacy_requests
@@ -116,6 +119,95 @@ def test_a_person_asks_follows_and_fetches_with_a_token_each(storefront: Client,
     assert refused[0][0] == 401
 
 
+def test_who_was_erased_follows_the_request_and_fetches_the_certificate_and_nobody_else_does(
+    storefront: Client, people
+) -> None:
+    def read(path: str, subject: str, kind: RequestKind = RequestKind.ERASURE) -> Any:
+        token = development_token(kind, subject)
+        return storefront.get(path, headers={"Selvedge-Requester": token})
+
+    reference = issue(people.leaver)
+    made = ask(storefront, development_token(RequestKind.ERASURE, "C-1001"), "erasure")
+    other = ask(storefront, development_token(RequestKind.ERASURE, "C-1002"), "erasure")
+    requests.process_open()
+    location, neighbours = made.headers["location"], other.headers["location"]
+
+    assert read(location, "C-1001").json()["status"] == "completed"
+    assert read(location, " C-1001 ").json()["status"] == "completed"
+    assert read(location, reference).json()["status"] == "completed"
+    certificate = read(f"{location}/certificate", "C-1001")
+    assert certificate.json()["request_id"] == made.json()["request_id"]
+    refused = [
+        without_instance(answer)
+        for answer in (
+            read(neighbours, "C-1001"),
+            read(f"{location}/certificate", "C-1002"),
+            read(location, "C-1003"),
+            read(location, "C-1001", RequestKind.ACCESS),
+            read(location, " "),
+            ask(storefront, development_token(RequestKind.ACCESS, "C-1001")),
+        )
+    ]
+    assert refused == [refused[0]] * len(refused)
+    assert refused[0][0] == 401
+
+
+def test_what_opens_a_request_says_of_nobody_whose_it_is_and_goes_in_time(
+    storefront: Client, people
+) -> None:
+    made = ask(storefront, development_token(RequestKind.ERASURE, "C-1001"), "erasure")
+    with connect(Role.PRIVACY) as connection:
+        [(closed,)] = connection.execute("select closed from requests.requester_marks").fetchall()
+    assert closed is None
+    requests.process_open()
+    with connect(Role.PRIVACY) as connection:
+        closed, mark = connection.execute("select closed, mark from requests.requester_marks").fetchone() or (None, b"")  # fmt: skip
+        completed = connection.execute("select completed from requests.privacy_requests").fetchone()
+    assert (closed,) == completed
+    assert sha256(b"C-1001").digest() not in bytes(mark)
+    fresh = development_token(RequestKind.ERASURE, "C-1001")
+    location = made.headers["location"]
+    enforce(registry.load())
+    assert storefront.get(location, headers={"Selvedge-Requester": fresh}).status_code == 200
+    with connect(Role.PRIVACY) as connection:
+        connection.execute(
+            "update requests.requester_marks set closed = now() - interval '31 days'"
+        )
+    enforce(registry.load())
+    fresh = development_token(RequestKind.ERASURE, "C-1001")
+    assert storefront.get(location, headers={"Selvedge-Requester": fresh}).status_code == 401
+
+
+def test_a_number_that_two_subjects_claim_opens_nothing(storefront: Client, people) -> None:
+    with connect(Role.PRIVACY) as connection:
+        connection.execute("update vault.identifiers set contested = true where pseudonym = %s", [people.leaver])  # fmt: skip
+    request, _ = requests.submit(RequestKind.ERASURE, people.leaver, "test")
+    assert not requester_marks.opens(request.request_id, "C-1001")
+    requests.process(request.request_id)
+    assert not requester_marks.opens(request.request_id, "C-1001")
+
+
+def test_following_takes_the_same_work_whoever_asks(
+    storefront: Client, people, statements: list[str]
+) -> None:
+    made = ask(storefront, development_token(RequestKind.ERASURE, "C-1001"), "erasure")
+    requests.process_open()
+    location = made.headers["location"]
+    work = []
+    for path, token in (
+        (location, development_token(RequestKind.ERASURE, "C-1002")),
+        (location, development_token(RequestKind.ERASURE, "C-9999")),
+        (location, development_token(RequestKind.ACCESS, "C-1001")),
+        (location, "nonsense"),
+        (f"{PATH}/00000000-0000-4000-8000-000000000000", development_token(RequestKind.ERASURE, "C-1001")),
+    ):  # fmt: skip
+        statements.clear()
+        assert storefront.get(path, headers={"Selvedge-Requester": token}).status_code == 401
+        work.append(list(statements))
+    assert work == [work[0]] * len(work)
+    assert work[0]
+
+
 @pytest.fixture
 def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every statement that this process sends to Postgres."""
@@ -197,30 +289,32 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving_settings(), "privacy_requests_per_requester", 2)
     monkeypatch.setattr(serving_settings(), "privacy_requests_per_address", 6)
     monkeypatch.setattr(serving_settings(), "privacy_requests_window", timedelta(seconds=90))
+    monkeypatch.setattr(serving_settings(), "serving_client_address_header", "X-Client")
 
 
 @pytest.mark.usefixtures("limits")
 def test_too_many_requests_are_told_when_to_come_back(
     storefront: Client, officer: Client, people, redis_client: Any
 ) -> None:
-    def statuses(subject: str, times: int) -> list[int]:
+    def statuses(subject: str, times: int, address: str = "198.51.100.7") -> list[int]:
         tokens = [development_token(RequestKind.ACCESS, subject) for _ in range(times)]
-        return [ask(storefront, token).status_code for token in tokens]
+        return [ask(storefront, token, **{"X-Client": address}).status_code for token in tokens]
 
     assert statuses("C-1001", 3) == [202, 200, 429]  # by requester
     assert statuses("C-1002", 2) == [202, 200]  # who is another one
     assert statuses("C-1002", 2) == [429, 429]  # the sixth by requester, the seventh by address
-    last = ask(storefront, "nonsense")
+    last = ask(storefront, "nonsense", **{"X-Client": "203.0.113.9, 198.51.100.7"})
     assert last.status_code == 429
     assert last.headers["content-type"] == "application/problem+json"
     assert 0 < int(last.headers["retry-after"]) <= 90
+    assert ask(storefront, "nonsense", **{"X-Client": "198.51.100.8"}).status_code == 401
     assert officer.post(
         PATH, json={"kind": "access", "subject_ref": issue(people.leaver)}
     ).is_success
     keys = [key.decode() for key in redis_client.scan_iter("sv:rate:*")]
     assert keys
     assert all(0 < redis_client.ttl(key) <= 90 for key in keys)
-    assert not any(text in key for key in keys for text in ("127.0.0.1", "C-100", people.leaver))
+    assert not any(text in key for key in keys for text in ("198.51", "C-100", people.leaver))
 
 
 def test_an_idempotency_key_makes_one_request_and_is_refused_for_another(

@@ -101,6 +101,17 @@ def test_an_asset_that_nobody_can_be_erased_from_is_named(
     assert "privacy/stores" in found.remedy
 
 
+def test_a_retention_that_nothing_could_ever_end_is_named() -> None:
+    endless = contract("platform/notes", retention=Retention(days=30), store=PostgresStore(schema_name="requests", table="notes"))  # fmt: skip
+    lake = contract(retention=Retention(days=30))
+    rebuilt = contract("marts/rebuilt", retention=Retention(days=30), store=PostgresStore(schema_name="marts", table="rebuilt"))  # fmt: skip
+    dated = contract("platform/dated", store=endless.store)
+    corrected = contract("platform/corrected", retention=Retention(days=30), store=PostgresStore(schema_name="requests", table="rectifications"))  # fmt: skip
+    found = list(assets.ending([endless, lake, rebuilt, dated, corrected, contract()]))
+    assert [violation.where for violation in found] == ["lake/visits", "platform/notes"]
+    assert "name the column in `retention.column`" in str(found[0])
+
+
 def test_a_purpose_that_an_input_was_not_collected_for_is_named() -> None:
     planted = specs(
         contract(),
@@ -209,6 +220,20 @@ def test_a_table_of_a_migration_that_is_in_no_contract_is_named(tmp_path: Path) 
         "raise ValueError(f'unknown subject {subject_id!r}')",
         "structlog.get_logger().bind() ; log.bind(user=subject_ref)",
         "log.error('x', exc_info=str(identifiers[0]))",
+        "logging.getLogger(__name__).info(email)",
+        "warnings.warn(email)",
+        "sys.stdout.write(email)",
+        "log.info('x', who=row['email'])",
+        "text = f'{email}'; log.info(text)",
+        "assert ok, email",
+        "log.info('x', who=row.get('email'))",
+        "log.info(getattr(row, 'pseudonym', None))",
+        "structlog.get_logger('x').bind(a=1).info(email)",
+        "get_dagster_logger().info(email)",
+        "sys.stderr.writelines([email])",
+        "text = 'to ' + str(row['email']); said = text.strip(); log.info(said)",
+        "said = ''; said += email; print(said)",
+        "[print(told) for _ in a if (told := email)]",
     ],
 )
 def test_an_identifier_that_would_be_said_aloud_is_named(tmp_path: Path, line: str) -> None:
@@ -228,10 +253,31 @@ def test_an_identifier_that_would_be_said_aloud_is_named(tmp_path: Path, line: s
         "log.info('known' if pseudonym is not None else 'unknown')",
         "store(pseudonym)",
         "raise ContractError(f'the column {contract.subject} is missing')",
+        "found = store.find(pseudonym); log.info(found)",
+        "known = pseudonym is not None; log.info(known)",
+        "text = masked(email); log.info(text)",
+        "file.write(email)",
+        "log.info(row['product_id'])",
+        "assert pseudonym in held, 'one is missing'",
     ],
 )
 def test_what_says_less_than_the_identifier_is_allowed(tmp_path: Path, line: str) -> None:
     assert list(logs.silent([module(tmp_path, f"{line}\n")])) == []
+
+
+def test_a_name_stands_for_an_identifier_in_its_own_function_and_those_within(
+    tmp_path: Path,
+) -> None:
+    code = (
+        "def outer(email):\n    text = f'{email}'\n    def inner():\n        log.info(text)\n"
+        "    def own(text):\n        log.info(text)\n\ndef other(a):\n    text = str(a)\n    log.info(text)\n"
+        "def loop(emails):\n    for one in emails:\n        log.info(one)\n"
+    )
+    found = list(logs.silent([module(tmp_path, code)]))
+    assert [violation.where for violation in found] == [
+        "privacy/planted.py:4",
+        "privacy/planted.py:13",
+    ]
 
 
 def test_a_redis_key_that_is_in_no_contract_is_named(tmp_path: Path) -> None:

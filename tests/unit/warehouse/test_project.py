@@ -48,6 +48,77 @@ def test_an_intermediate_without_the_filter_is_refused(changed: dict[str, Any]) 
         check_layers(changed)
 
 
+def _counting(changed: dict[str, Any], category: str) -> dict[str, Any]:
+    """An intermediate model that says it holds nobody, and counts the customers of staging; a mart reads it."""
+    node = copy.deepcopy(changed["nodes"]["model.selvedge.int_customers__consented"])
+    node |= {"name": "int_signups__consented", "unique_id": "model.selvedge.int_signups__consented"}
+    contract = {"category": category, "reason": "Counts.", "people": ["customers"]}
+    node["config"]["meta"]["contract"] = (
+        contract if category == "aggregate" else contract | {"people": []}
+    )
+    node["depends_on"] = {"macros": [], "nodes": ["model.selvedge.stg_shop__customers"]}
+    changed["nodes"][node["unique_id"]] = node
+    changed["nodes"]["model.selvedge.kpi_daily"]["depends_on"]["nodes"].append(node["unique_id"])
+    return node
+
+
+@pytest.mark.parametrize("category", ["aggregate", "none"])
+def test_who_refused_is_not_counted_either(changed: dict[str, Any], category: str) -> None:
+    node = _counting(changed, category)
+    assert layering_faults(changed) == [
+        "int_signups__consented reads stg_shop__customers and does not call the macro consented",
+        "kpi_daily (marts) reads int_signups__consented, which no consent filter has passed",
+    ]
+    node["depends_on"]["macros"] = ["macro.selvedge.serves"]
+    assert layering_faults(changed) == []
+
+
+def test_a_model_that_reads_what_is_filtered_needs_no_filter_of_its_own(
+    changed: dict[str, Any],
+) -> None:
+    node = _counting(changed, "aggregate")
+    node["depends_on"]["nodes"] = ["model.selvedge.int_customers__consented"]
+    assert layering_faults(changed) == []
+
+
+def test_staging_that_says_it_holds_nobody_is_not_believed(changed: dict[str, Any]) -> None:
+    staging = changed["nodes"]["model.selvedge.stg_shop__customers"]
+    staging["config"]["meta"]["contract"] = {"category": "none", "reason": "None at all."}
+    _counting(changed, "none")
+    assert len(layering_faults(changed)) == 2
+
+
+def test_what_is_neither_model_nor_source_is_refused(changed: dict[str, Any]) -> None:
+    mart = changed["nodes"]["model.selvedge.kpi_daily"]
+    mart["depends_on"]["nodes"].append("snapshot.selvedge.customers_then")
+    with pytest.raises(LayeringError, match=r"kpi_daily reads snapshot\.selvedge\.customers_then"):
+        check_layers(changed)
+
+
+@pytest.mark.parametrize(
+    ("code", "schemas"),
+    [
+        ("select count(*) from shop.customers", ["shop"]),
+        ('select 1 from "shop" . "customers" join selvedge.Vault.subjects using (p)', ["shop", "vault"]),
+        ("select 1 from a, STAGING.stg_shop__customers", ["staging"]),
+        ("select 1 from consent.records -- from vault.subjects", ["consent"]),
+        ("select '--' from {{ 'shop' }}.customers", ["shop"]),
+        ("{% set n = run_query('select 1 from vault.subjects') %} select 1", ["vault"]),
+        ("select '{{ run_query(\"select 1 from vault.subjects\") }}'", ["vault"]),
+        ("select 'from shop.customers', 'it''s -- ' as x /* shop.orders */ from {{ ref('a') }}", []),
+        ("-- the customer's shop.customers\nselect workshop.a, o.shop from {{ source('shop', 'orders') }} o", []),
+        ("{# shop.orders #} select orders.pseudonym from {{ ref('int_orders__consented') }} as orders", []),
+    ],
+)  # fmt: skip
+def test_a_relation_that_is_named_literally_is_refused(
+    changed: dict[str, Any], code: str, schemas: list[str]
+) -> None:
+    changed["nodes"]["model.selvedge.kpi_daily"]["raw_code"] = code
+    faults = layering_faults(changed)
+    assert [fault.split("'")[1] for fault in faults] == schemas
+    assert all("use ref() or source()" in fault for fault in faults)
+
+
 def test_a_mart_that_keeps_those_who_objected_is_refused(changed: dict[str, Any]) -> None:
     changed["nodes"]["model.selvedge.fct_orders"]["depends_on"]["macros"] = []
     with pytest.raises(LayeringError, match="does not leave out those who objected"):
