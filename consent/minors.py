@@ -5,9 +5,10 @@ agreements that do not count, so SQL, Spark and the masks follow without a rule 
 itself: a guardian's agreement holds on until the subject says otherwise, and the subject's earlier ones stay without effect.
 """
 
-from collections.abc import Sequence
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +27,8 @@ _FILE = Path(__file__).with_name("ages.yaml")
 _NEVER = date.max
 # Before it there was no age of digital consent, and no consent that the GDPR asks about (Art. 99).
 _GDPR = date(2018, 5, 25)
+# Until when a subject is a minor (None: was none), and when that was stated (None: their age is unknown).
+_Told = tuple[date | None, datetime | None]
 
 
 class Ages(BaseModel):
@@ -63,20 +66,33 @@ def record(
     countries: Sequence[str | None],
     since: Sequence[datetime | None],
     rule: Ages | None = None,
+    *,
+    as_of: Sequence[datetime] | None = None,
 ) -> int:
     """Keep who was a minor when they came, and forget who, as is now known, was none; returns how many entries changed.
 
     Parameters
     ----------
-    pseudonyms, born, countries, since: one element for each subject; `since` is when they came to the shop (their
-        statements are not older), the GDPR's first day where it is unknown.
+    pseudonyms, born, countries, since, as_of: one element for each statement about a subject; `since` is when they came to
+        the shop (what they said is not older), the GDPR's first day where it is unknown. `as_of` is when the statement was
+        made or last changed (now, if left out): of several the newest counts, and one older than what is kept changes nothing.
 
-    What serves subjects who turn out to be minors without a guardian's agreement is dropped at once.
+    A date of birth that is not known says nothing: it neither makes a minor (unless `unknown_age` says so of those of whom
+    nothing is kept) nor makes one an adult. What serves subjects who turn out to be minors without a guardian's agreement is
+    dropped at once.
     """
     rule = rule or ages()
-    told = {
-        pseudonym: _minor_until(birth, country, at, rule)
-        for pseudonym, birth, country, at in zip(pseudonyms, born, countries, since, strict=True)
+    moments = as_of if as_of is not None else [datetime.now(UTC)] * len(pseudonyms)
+    statements = sorted(
+        zip(pseudonyms, born, countries, since, moments, strict=True), key=itemgetter(4)
+    )
+    told: dict[str, _Told] = {}
+    if rule.unknown_age == "minor":
+        told |= {name: (_NEVER, None) for name, birth, *_ in statements if birth is None}
+    told |= {
+        name: (_minor_until(birth, country, at, rule), moment)
+        for name, birth, country, at, moment in statements
+        if birth is not None
     }
     changed = _write(told)
     withdrawal.catch_up(changed)
@@ -84,33 +100,37 @@ def record(
 
 
 def _minor_until(
-    born: date | None, country: str | None, since: datetime | None, rule: Ages
+    born: date, country: str | None, since: datetime | None, rule: Ages
 ) -> date | None:
-    if born is None:
-        return _NEVER if rule.unknown_age == "minor" else None
+    """The day on which they reach the age; None for who had reached it when they came."""
     until = comes_of_age(born, country, rule)
     return until if until > (since.date() if since else _GDPR) else None
 
 
-def _write(told: dict[str, date | None]) -> list[str]:
-    """Make the table say what was told of these subjects; returns those whose entry changed."""
+def _write(told: Mapping[str, _Told]) -> list[str]:
+    """Make the table say what was told of these subjects, where it is not older than that; returns those whose entry changed."""
     with connect(Role.CONSENT) as connection, connection.cursor() as cursor:
         cursor.execute(
-            "create temporary table told (pseudonym text, minor_until date) on commit drop"
+            "create temporary table told (pseudonym text, minor_until date, as_of timestamptz) on commit drop"
         )
-        with cursor.copy("copy told (pseudonym, minor_until) from stdin") as copy:
-            for row in told.items():
-                copy.write_row(row)
+        with cursor.copy("copy told (pseudonym, minor_until, as_of) from stdin") as copy:
+            for pseudonym, said in told.items():
+                copy.write_row((pseudonym, *said))
         rows = cursor.execute(
-            "with gone as ("
-            "  delete from consent.minors as m using told as t"
-            "  where m.pseudonym = t.pseudonym and t.minor_until is null returning m.pseudonym"
+            "with news as ("
+            "  select t.*, t.minor_until is distinct from m.minor_until as changes"
+            "  from told as t left join consent.minors as m on m.pseudonym = t.pseudonym"
+            "  where m.pseudonym is null or (t.as_of is not null and (m.as_of is null or t.as_of >= m.as_of))"
+            "), gone as ("
+            "  delete from consent.minors as m using news"
+            "  where m.pseudonym = news.pseudonym and news.minor_until is null"
             "), kept as ("
-            "  insert into consent.minors as m (pseudonym, minor_until)"
-            "  select pseudonym, minor_until from told where minor_until is not null"
-            "  on conflict (pseudonym) do update set minor_until = excluded.minor_until, recorded_at = clock_timestamp()"
-            "  where m.minor_until <> excluded.minor_until returning m.pseudonym"
-            ") select pseudonym from gone union all select pseudonym from kept"
+            "  insert into consent.minors as m (pseudonym, minor_until, as_of)"
+            "  select pseudonym, minor_until, as_of from news where minor_until is not null"
+            "  on conflict (pseudonym) do update set minor_until = excluded.minor_until, as_of = excluded.as_of,"
+            "    recorded_at = case when m.minor_until = excluded.minor_until then m.recorded_at else clock_timestamp() end"
+            "  where (m.minor_until, m.as_of) is distinct from (excluded.minor_until, excluded.as_of)"
+            ") select pseudonym from news where changes"
         ).fetchall()
         changed = [row[0] for row in rows]
         cursor.execute("select consent.mark_models_due(%s)", [changed])

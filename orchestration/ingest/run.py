@@ -118,10 +118,11 @@ def _record_minors(done: PseudonymisedBatch) -> None:
     """Note which customers are below the age of digital consent, before any statement of theirs is looked at."""
     if done.born is None:
         return
-    told = done.rows.append_column("born", done.born).sort_by("updated_at")
+    told = done.rows.append_column("born", done.born)
     told = told.filter(pc.is_valid(told["pseudonym"]))
     columns = ("pseudonym", "born", "country", "signed_up_at")
-    minors.record(*(told[name].to_pylist() for name in columns))
+    as_of = told["updated_at"].to_pylist()
+    minors.record(*(told[name].to_pylist() for name in columns), as_of=as_of)
 
 
 def _corrected(rows: pa.Table, table: Table) -> pa.Table:
