@@ -2,8 +2,8 @@
 
 A tombstone is an HMAC under the tombstone key of the erased pseudonym, or of an identifier that led to it, with the time of the
 erasure: it says nothing to who lacks that key. It is not made from the vault's lookup, whose key rotates: of an erased identifier
-nothing is left that could be hashed again. A row of an erased identifier that is not newer
-than the erasure is dropped; a person who comes back later is a new subject, with a new pseudonym.
+nothing is left that could be hashed again. A row of an erased identifier is dropped; a person who comes back later by themselves
+(`privacy.readmission`) is a new subject, with a new pseudonym.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence

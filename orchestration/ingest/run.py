@@ -67,12 +67,14 @@ def ingest(table_name: str, source: Source, *, assume_consent: bool = False) -> 
     table, summary = TABLES[table_name], IngestSummary(table_name, source.name)
     write = _writer(table)
     pseudonymiser = Pseudonymiser()
+    if table_name == "customers":
+        _readmit(source, pseudonymiser)
     for batch in _batches(table, source, assume_consent=assume_consent):
         relational.quarantine(source.name, batch.quarantined)
         summary.read += batch.read_rows
         summary.quarantined += len(batch.quarantined)
         with tombstones.writing():
-            done = pseudonymiser.apply(batch.rows, table, source.name)
+            done = pseudonymiser.apply(batch.rows, batch.table, source.name)
             summary.tombstoned += done.tombstoned
             summary.contested += done.contested
             _record_minors(done)
@@ -95,6 +97,21 @@ def _batches(table: Table, source: Source, *, assume_consent: bool) -> Iterator[
     elif table.name in source.tables():
         size = _BATCH_ROWS.get(table.name, _DEFAULT_BATCH_ROWS)
         yield from source.read(table.name, batch_rows=size)
+
+
+def _readmit(source: Source, pseudonymiser: Pseudonymiser) -> None:
+    """Find out who came back since their erasure before the customers are taken in, which go before every other table.
+
+    So who they are, and whether they are of age, is known before anything that they said or wrote.
+    """
+    if not tombstones.any_identifiers():
+        return
+    for name in source.tables():
+        if name == "customers" or TABLES[name].anew is None:
+            continue
+        for batch in source.read(name):
+            with tombstones.writing():
+                pseudonymiser.readmit(batch.rows, batch.table)
 
 
 def _writer(table: Table) -> _Write:

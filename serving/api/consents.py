@@ -16,6 +16,7 @@ from consent.intake.statements import Statement, take_in
 from consent.ledger import Decision
 from consent.policies import policy_versions
 from consent.purposes import needs_consent
+from privacy.clocks import AHEAD
 from privacy.contracts import Purpose
 from serving.auth import RequireStorefront
 from serving.identifiers import EventId
@@ -26,7 +27,6 @@ from serving.subject_path import INVALID_REFERENCE, opened
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1", tags=["consents"], dependencies=[RequireStorefront])
-CLOCK_SKEW = timedelta(minutes=5)
 OLDEST = timedelta(days=3650)
 _SOURCE = "api"
 _COOKIE, _TC_STRING = "cookiebot", "tcf"
@@ -233,7 +233,7 @@ def _checked(
     if at is None:
         raise _invalid("body/stated_at", "The cookie does not say when: give stated_at")
     now = datetime.now(UTC)
-    if at > now + CLOCK_SKEW:
+    if at > now + AHEAD:
         raise _invalid("body/stated_at", "Input lies in the future; check the clock that made it")
     if at < now - OLDEST:
         raise _invalid("body/stated_at", "Input is older than ten years")
