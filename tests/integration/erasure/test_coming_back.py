@@ -106,7 +106,9 @@ def test_who_comes_back_with_new_consent_is_somebody_new(erased: str) -> None:
             "select pseudonym, purpose, agreed_since from consent.current where purpose = 'personalisation'"
         ).fetchall()
         orders = connection.execute("select count(*) from shop.orders").fetchone()
-    assert agreed == [(anew, "personalisation", since)]
+    [(subject, purpose, at)] = agreed
+    assert (subject, purpose) == (anew, "personalisation")
+    assert at < since, "nobody agrees later than their agreement was received"
     assert orders == (0,), "the past stays gone"
     assert lake.count("interactions", "pseudonym", anew) == 1
     assert verify([erased], registry.load()).findings == []
