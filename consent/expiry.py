@@ -11,6 +11,7 @@ from typing import Any
 from consent import withdrawal
 from consent.ledger import ConsentRecord, Decision, append
 from consent.purposes import purpose_definitions
+from privacy import tombstones
 from privacy.contracts import Purpose
 from privacy.database import Role, connect
 from privacy.pseudonymise import row_keys
@@ -54,8 +55,17 @@ def expire(now: datetime | None = None) -> int:
         with connect(Role.CONSENT) as connection, connection.cursor("run_out") as cursor:
             cursor.execute(_RUN_OUT, asked)
             while rows := cursor.fetchmany(_BATCH):
-                appended += append(_expiries(purpose, rows))
-                withdrawal.catch_up([row[0] for row in rows])
+                appended += _take_in(purpose, rows)
+    return appended
+
+
+def _take_in(purpose: Purpose, rows: list[tuple[Any, ...]]) -> int:
+    """Append the expiries of these agreements, but of those whose erasure was begun since they were read; returns how many."""
+    with tombstones.writing():
+        gone = tombstones.is_erased([row[0] for row in rows])
+        alive = [row for row, erased in zip(rows, gone, strict=True) if not erased]
+        appended = append(_expiries(purpose, alive))
+        withdrawal.catch_up([row[0] for row in alive])
     return appended
 
 

@@ -51,6 +51,8 @@ _OPTIONAL = ("proof", "language", "policy_sha256", "agreed_at")
 _DECISION = _COLUMNS.index("decision")
 _POLICY_VERSION = _COLUMNS.index("policy_version")
 _BATCH_ROWS = 10_000
+# `received_at` is now(). An agreement dated ahead would outlast a refusal that follows it.
+_NO_LATER = sql.SQL("case when decision = 'opt_in' then least(stated_at, now()) else stated_at end")
 
 
 class LedgerError(ValueError):
@@ -71,7 +73,8 @@ class ConsentRecord:
 
     Attributes
     ----------
-    stated_at: when the person said it, with a time zone; statements are ordered by it, not by their arrival.
+    stated_at: when the person said it, with a time zone; statements are ordered by it, not by their arrival. An agreement was
+        made before it was received, whatever its clock said: the ledger keeps that time where `stated_at` is later.
     mechanism: how it was said (``banner``, ``privacy_centre``, ``assumed``).
     source, source_key: where the statement came from; a source_key enters the ledger once.
     proof: what shows that it was said, as it was received; no personal data.
@@ -124,14 +127,15 @@ def append(records: Sequence[ConsentRecord] | pa.Table) -> int:
             "policy_sha256 text, agreed_at timestamptz) on commit drop"
         )
         columns = sql.SQL(", ").join(map(sql.Identifier, _COLUMNS))
+        values = sql.SQL(", ").join(_NO_LATER if c == "stated_at" else sql.Identifier(c) for c in _COLUMNS)  # fmt: skip
         with cursor.copy(sql.SQL("copy incoming ({}) from stdin").format(columns)) as copy:
             for row in rows:
                 copy.write_row(row)
         cursor.execute(
             sql.SQL(
-                "insert into consent.records ({0}) select {0} from incoming order by stated_at "
+                "insert into consent.records ({}) select {} from incoming order by stated_at "
                 "on conflict (source_key) do nothing"
-            ).format(columns)
+            ).format(columns, values)
         )
         return cursor.rowcount
 

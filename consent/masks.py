@@ -22,6 +22,7 @@ import redis
 from redis.commands.core import Script
 
 from consent.purposes import needs_consent, purpose_mask
+from privacy import tombstones
 from privacy.contracts import Purpose
 from privacy.database import Role, connect, redis_url
 from privacy.withholding import EVERYTHING
@@ -169,18 +170,18 @@ def write_all(client: "redis.Redis | None" = None) -> int:
     """Write the mask of every subject, each with a fresh TTL; returns how many.
 
     At its end every mask that differs from the ledger is corrected: of a subject who lost statements or objected to the
-    masks meanwhile; and the mask of one who is in the ledger no more (erased) is removed.
+    masks meanwhile; and the mask of one who is in the ledger no more (erased) is removed. Of somebody whose erasure was begun
+    no mask is written, however old the row that was read. Not to be called within `tombstones.writing`.
     """
     present: set[str] = set()
     with _connected(client) as redis_client:
         for rows in _batches(_subjects()):
-            _write(redis_client, rows)
+            _write_living(redis_client, rows)
         for rows in _batches(_subjects()):
             present.update(row.pseudonym for row in rows)
-            for pseudonym in _differing(redis_client, rows):
-                refresh(pseudonym, redis_client)
-        for pseudonym in _masked(redis_client) - present:
-            refresh(pseudonym, redis_client)
+            _correct(redis_client, _differing(redis_client, rows))
+        for names in _batches(_masked(redis_client) - present):
+            _correct(redis_client, names)
     return len(present)
 
 
@@ -195,6 +196,23 @@ def with_a_bit(pseudonyms: Iterable[str], client: "redis.Redis | None" = None) -
             answers = zip(batch, pipeline.execute(), strict=True)
             agreeing.update(pseudonym for pseudonym, reply in answers if decode(reply).bits)
     return frozenset(agreeing)
+
+
+def _write_living(client: "redis.Redis", rows: Sequence[_Row]) -> None:
+    """Write the masks of those of whom no erasure was begun: an erasure takes the key, and with it what would refuse an older row."""
+    with tombstones.writing():
+        gone = tombstones.is_erased([row.pseudonym for row in rows])
+        _write(client, [row for row, erased in zip(rows, gone, strict=True) if not erased])
+
+
+def _correct(client: "redis.Redis", pseudonyms: Sequence[str]) -> None:
+    """Make the masks of these subjects what the ledger says; of those whose erasure was begun there is none."""
+    with tombstones.writing():
+        for name, gone in zip(pseudonyms, tombstones.is_erased(pseudonyms), strict=True):
+            if gone:
+                client.delete(mask_key(name))
+            else:
+                refresh(name, client)
 
 
 def _differing(client: "redis.Redis", rows: Sequence[_Row]) -> list[str]:

@@ -11,7 +11,7 @@ import redis
 
 from consent.masks import Mask, masks_of, refresh
 from consent.purposes import needs_consent, purpose_mask
-from privacy import registry
+from privacy import registry, tombstones
 from privacy.contracts import AssetContract, LegalBasis, Purpose
 from privacy.database import Role, connect, redis_url
 from privacy.stores import handler_for
@@ -44,9 +44,14 @@ def apply(
 
 
 def catch_up(pseudonyms: Sequence[str]) -> int:
-    """`apply` for those of many subjects whose mask permits more than the ledger does; returns how many that were."""
+    """`apply` for those of many subjects whose mask permits more than the ledger does; returns how many that were.
+
+    Those whose erasure was begun are left out: it has taken what serving held of them. Hold `tombstones.writing`.
+    """
+    erased = tombstones.is_erased(pseudonyms)
+    living = [name for name, gone in zip(pseudonyms, erased, strict=True) if not gone]
     with redis.Redis.from_url(redis_url()) as client:
-        permitted = {name: mask.bits for name, mask in masks_of(client, pseudonyms).items()}
+        permitted = {name: mask.bits for name, mask in masks_of(client, living).items()}
         agreed = _agreed([name for name, bits in permitted.items() if bits])
         lost = {
             name: [purpose for purpose in Purpose if bits & ~agreed[name] & purpose_mask([purpose])]

@@ -16,12 +16,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from privacy.database import Role, connect
 
-__all__ = ["Ages", "ages", "came_as_minor", "comes_of_age", "keep", "minor_until"]
+__all__ = ["NEVER", "Ages", "Told", "ages", "came_as_minor", "comes_of_age", "keep", "minor_until"]
 
 _FILE = Path(__file__).with_name("ages.yaml")
-_NEVER = date.max
+
+NEVER = date.max
+"""Until when somebody of unknown age is a minor, where they count as one."""
 # Before it there was no age of digital consent, and no consent that the GDPR asks about (Art. 99).
 _GDPR = date(2018, 5, 25)
+
+Told = tuple[date | None, datetime | None]
+"""Until when a subject is a minor (None: was none), and when that was stated (None: their age is unknown)."""
 
 
 class Ages(BaseModel):
@@ -62,33 +67,39 @@ def minor_until(
     """
     rule = rule or ages()
     if born is None:
-        return _NEVER if rule.unknown_age == "minor" else None
+        return NEVER if rule.unknown_age == "minor" else None
     until = comes_of_age(born, country, rule)
     return until if until > (since.date() if since else _GDPR) else None
 
 
-def keep(told: Mapping[str, date | None]) -> list[str]:
-    """Make the table say of these pseudonyms until when each is a minor (None: not); returns those whose entry changed.
+def keep(told: Mapping[str, Told]) -> list[str]:
+    """Make the table say until when each of these pseudonyms is a minor, where what it says is not newer; returns those whose entry
+    changed.
 
     Models that used the data of who turns out to be a minor are marked. The caller makes the masks follow.
     """
     with connect(Role.PRIVACY) as connection, connection.cursor() as cursor:
         cursor.execute(
-            "create temporary table told (pseudonym text, minor_until date) on commit drop"
+            "create temporary table told (pseudonym text, minor_until date, as_of timestamptz) on commit drop"
         )
-        with cursor.copy("copy told (pseudonym, minor_until) from stdin") as copy:
-            for row in told.items():
-                copy.write_row(row)
+        with cursor.copy("copy told (pseudonym, minor_until, as_of) from stdin") as copy:
+            for pseudonym, said in told.items():
+                copy.write_row((pseudonym, *said))
         rows = cursor.execute(
-            "with gone as ("
-            "  delete from consent.minors as m using told as t"
-            "  where m.pseudonym = t.pseudonym and t.minor_until is null returning m.pseudonym"
+            "with news as ("
+            "  select t.*, t.minor_until is distinct from m.minor_until as changes"
+            "  from told as t left join consent.minors as m on m.pseudonym = t.pseudonym"
+            "  where m.pseudonym is null or (t.as_of is not null and (m.as_of is null or t.as_of >= m.as_of))"
+            "), gone as ("
+            "  delete from consent.minors as m using news"
+            "  where m.pseudonym = news.pseudonym and news.minor_until is null"
             "), kept as ("
-            "  insert into consent.minors as m (pseudonym, minor_until)"
-            "  select pseudonym, minor_until from told where minor_until is not null"
-            "  on conflict (pseudonym) do update set minor_until = excluded.minor_until, recorded_at = clock_timestamp()"
-            "  where m.minor_until <> excluded.minor_until returning m.pseudonym"
-            ") select pseudonym from gone union all select pseudonym from kept"
+            "  insert into consent.minors as m (pseudonym, minor_until, as_of)"
+            "  select pseudonym, minor_until, as_of from news where minor_until is not null"
+            "  on conflict (pseudonym) do update set minor_until = excluded.minor_until, as_of = excluded.as_of,"
+            "    recorded_at = case when m.minor_until = excluded.minor_until then m.recorded_at else clock_timestamp() end"
+            "  where (m.minor_until, m.as_of) is distinct from (excluded.minor_until, excluded.as_of)"
+            ") select pseudonym from news where changes"
         ).fetchall()
         changed = [row[0] for row in rows]
         cursor.execute("select consent.mark_models_due(%s)", [changed])

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from privacy import folders, tombstone_journal
+from privacy import folders, tombstone_journal, tombstones
 from privacy.database import Role, connect
 from privacy.secret_files import write_private
 from privacy.stores.redis import redis_client
+from privacy.tombstone_journal import Journal, LostJournalError
 
-__all__ = ["advance", "stamp", "stamps"]
+__all__ = ["advance", "newest", "stamp", "stamps", "whole_journal"]
 
 _FILE = ".epoch"
 _POSTGRES, _REDIS = "Postgres", "Redis"
@@ -19,13 +20,56 @@ def advance() -> int:
     """Count one more finished erasure; stamps what is current, then notes it in the journal.
 
     In this order a crash makes no store look old. A store that was restored keeps its old stamp: `privacy.restore` alone may
-    say that it is current again.
+    say that it is current again. Raises LostJournalError: counting on from a journal that was cut short would hide that.
     """
-    epoch = tombstone_journal.read().epoch
+    epoch = whole_journal().epoch
     current = [name for name, held in stamps().items() if held is None or held >= epoch]
     _stamp(current, epoch + 1)
     tombstone_journal.append_epoch(epoch + 1)
     return epoch + 1
+
+
+def whole_journal() -> Journal:
+    """The journal of tombstones, as its own lines, the stores and the database agree on it.
+
+    Raises JournalError, and LostJournalError where a store went through an erasure that it does not count, or the database
+    has a tombstone that it does not: without it a restored store could not be told whom it may not bring back. Not to be
+    called within `tombstones.writing`, which it holds itself, so that nobody is buried between two looks.
+    """
+    with tombstones.writing():
+        held = stamps()  # before the journal, which runs ahead of them
+        journal = tombstone_journal.read()
+        unknown = len(tombstones.unknown_to(journal.tombstones))
+    if wrong := _ahead(held, journal.epoch):
+        raise _lost(f"{wrong}, and the journal counts {journal.epoch}")
+    if unknown:
+        raise _lost(f"{unknown} tombstones of the database are not in it")
+    return journal
+
+
+def newest(held: Mapping[str, int | None]) -> int:
+    """The number of the last erasure that any store went through."""
+    return max(number or 0 for number in held.values())
+
+
+def _ahead(held: Mapping[str, int | None], epoch: int) -> str:
+    """Which stores went through more erasures than the journal counts, with their number; empty where none did.
+
+    A crash between the stamps and the journal's line leaves stores one ahead, Postgres first.
+    """
+    allowed = epoch + 1 if (held[_POSTGRES] or 0) > epoch else epoch
+    return ", ".join(
+        f"{name} went through {number} erasures"
+        for name, number in held.items()
+        if number is not None and number > allowed
+    )
+
+
+def _lost(why: str) -> LostJournalError:
+    return LostJournalError(
+        f"The journal of tombstones was lost or cut short: {why}. Give a copy of it with './selvedge privacy after-restore "
+        "--tombstones FILE'; where there is none, begin it anew with '--new-journal' (docs/runbooks/restore.md)."
+    )
 
 
 def stamp(number: int) -> None:
@@ -34,6 +78,7 @@ def stamp(number: int) -> None:
 
 
 def _stamp(names: Iterable[str], number: int) -> None:
+    """Stamp these stores, in the order of `stamps`: Postgres first."""
     for name in names:
         if name == _POSTGRES:
             _stamp_postgres(number)

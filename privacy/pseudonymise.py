@@ -2,12 +2,12 @@
 
 What happens to each column is said by its handling (plain words, so that this package needs no knowledge of sources): kept,
 replaced by the pseudonym, encrypted in the vault, masked, hashed under a key, or coarsened to a band. Rows of erased subjects
-are dropped. Hold `privacy.tombstones.writing` from before the call until the rows are written.
+are dropped, but for what is newer than the erasure of somebody who came back by themselves (`privacy.readmission`). Hold
+`privacy.tombstones.writing` from before the call until the rows are written.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Protocol
 
 import pyarrow as pa
@@ -16,10 +16,11 @@ import pyarrow.compute as pc
 from privacy import tombstones
 from privacy.coarsening import age_bands, ages_at, born_at_latest, height_bands
 from privacy.corrections import VAULT, corrected_at
-from privacy.identifiers import CUSTOMER_NUMBER, EMAIL, PHONE, canonical, or_none
+from privacy.identifiers import CUSTOMER_NUMBER, EMAIL, PHONE, or_none
 from privacy.keyed_hashes import cmac_hex, cmac_hex_of
 from privacy.keys import KeyProvider, key_provider
 from privacy.pii import FreeTextMasker, shared_masker
+from privacy.readmission import Anew, Readmission
 from privacy.vault import Vault
 
 __all__ = [
@@ -58,6 +59,11 @@ class RowsOf(Protocol):
     @property
     def time(self) -> str:
         """Column that says when the row happened or was last changed."""
+        ...
+
+    @property
+    def anew(self) -> Anew | None:
+        """How a row shows that a person who was erased came back by themselves; None: no row of the table does."""
         ...
 
 
@@ -131,8 +137,7 @@ class Pseudonymiser:
         self._masker = masker or shared_masker()
         self._kind = subject_kind
         self._state = -1
-        self._anybody_erased = True
-        self._erased: dict[str, datetime | None] = {}
+        self._readmission = Readmission(self._vault, self._keys)
         self._found: dict[str, str | None] = {}
         self._gone: set[str] = set()
 
@@ -148,51 +153,54 @@ class Pseudonymiser:
         if subject is None:
             return PseudonymisedBatch(self._stored(raw, table, source, None), 0, 0)
         self._forget_if_changed()
-        alive = self._not_erased(raw, table, subject)
+        alive, returned = self._not_erased(raw, table, subject)
         pseudonyms = self._pseudonyms(alive[subject], create=not known_only)
         if known_only:
             known = pc.is_valid(pseudonyms)
             alive, pseudonyms = alive.filter(known), pseudonyms.filter(known)
+            returned = returned.filter(known) if returned is not None else None
         if self._gone:
-            returning = pc.invert(_in(pseudonyms, sorted(self._gone)))
-            alive, pseudonyms = alive.filter(returning), pseudonyms.filter(returning)
+            staying = pc.invert(_in(pseudonyms, sorted(self._gone)))
+            alive, pseudonyms = alive.filter(staying), pseudonyms.filter(staying)
+            returned = returned.filter(staying) if returned is not None else None
         changed = self._keep_direct(alive, table, pseudonyms)
-        contested = self._link(alive, table, pseudonyms)
+        contested = self._link(alive, table, pseudonyms, returned)
         rows = self._stored(alive, table, source, pseudonyms)
         return PseudonymisedBatch(
             rows, raw.num_rows - rows.num_rows, changed, contested, self._born(alive, table)
         )
 
+    def readmit(self, batch: pa.RecordBatch, table: RowsOf) -> None:
+        """Let those be subjects again of whom a row of `batch` shows that they came back since their erasure.
+
+        So their rows of tables that are taken in before this one are kept at once.
+        """
+        raw, subject = pa.Table.from_batches([batch]), _column(table, "subject_id")
+        if subject is None or table.anew is None:
+            return
+        self._forget_if_changed()
+        ends = self._readmission.ends(raw[subject], self._kind)
+        if ends is not None:
+            back = raw.filter(self._readmission.came_back(raw, table.anew, ends))
+            self._pseudonyms(back[subject])
+
     def _forget_if_changed(self) -> None:
         state = tombstones.state()
         if state != self._state or len(self._found) > _REMEMBERED:
             self._state = state
-            self._anybody_erased = tombstones.any_identifiers()
-            self._erased, self._found, self._gone = {}, {}, set()
+            self._readmission.forget()
+            self._found, self._gone = {}, set()
 
-    def _not_erased(self, raw: pa.Table, table: RowsOf, subject: str) -> pa.Table:
-        """Rows of subjects never erased, or newer than their erasure."""
-        if not self._anybody_erased:
-            return raw
-        encoded = raw[subject].combine_chunks().dictionary_encode()
-        texts = encoded.dictionary.to_pylist()
-        new = [text for text in texts if text not in self._erased]
-        self._erased |= zip(new, self._ends(self._kind, new), strict=True)
-        ends = [self._erased[text] for text in texts]
-        if not any(ends):
-            return raw
-        end = pa.array(ends, raw[table.time].type).take(encoded.indices)
-        return raw.filter(pc.fill_null(pc.greater(raw[table.time], end), fill_value=True))
-
-    def _ends(self, kind: str, identifiers: Sequence[str | None]) -> list[datetime | None]:
-        """When each identifier was last erased; None for one that never was, or is none."""
-        if not self._anybody_erased:
-            return [None] * len(identifiers)
-        names = [or_none(kind, text) for text in identifiers]
-        distinct = list(dict.fromkeys(name for name in names if name))
-        times = tombstones.erased_at([canonical(kind, name) for name in distinct], self._keys)
-        ends = dict(zip(distinct, times, strict=True))
-        return [ends[name] if name else None for name in names]
+    def _not_erased(
+        self, raw: pa.Table, table: RowsOf, subject: str
+    ) -> tuple[pa.Table, pa.Array | None]:
+        """Rows of who was never erased or came back, and which of them (boolean) are of the latter; None: none is."""
+        ends = self._readmission.ends(raw[subject], self._kind)
+        if ends is None:
+            return raw, None
+        shown = self._readmission.came_back(raw, table.anew, ends)
+        kept = self._readmission.allowed(raw, subject, self._kind, table.time, shown, ends)
+        return raw.filter(kept), pc.is_valid(ends.filter(kept))
 
     def _pseudonyms(self, subjects: pa.ChunkedArray, *, create: bool) -> pa.Array:
         encoded = subjects.combine_chunks().dictionary_encode()
@@ -229,26 +237,33 @@ class Pseudonymiser:
         times = raw[table.time].to_pylist()
         return self._vault.store_direct(pseudonyms.to_pylist(), fields, times)
 
-    def _link(self, raw: pa.Table, table: RowsOf, pseudonyms: pa.Array) -> int:
-        """Let e-mail addresses and phone numbers lead to their subjects, but those erased or corrected since.
+    def _link(
+        self, raw: pa.Table, table: RowsOf, pseudonyms: pa.Array, returned: pa.Array | None
+    ) -> int:
+        """Let e-mail addresses and phone numbers lead to their subjects, but those corrected since; returns the contested.
 
-        Returns how many became contested.
+        One that was erased is left out, unless it came back with the subject of the row (`returned`) or a new account.
         """
         contested = 0
         for column, kind in _LINKED.items():
             if column not in _columns(table, "direct"):
                 continue
-            offered = raw.select([column, table.time]).append_column("pseudonym", pseudonyms)
-            offered = offered.filter(pc.and_(pc.is_valid(pseudonyms), pc.is_valid(raw[column])))
-            texts, times = offered[column].to_pylist(), offered[table.time].to_pylist()
-            subjects, corrected = offered["pseudonym"].to_pylist(), corrected_at(VAULT, column)
+            offered = pc.and_(pc.is_valid(pseudonyms), pc.is_valid(raw[column].combine_chunks()))
+            ends = self._readmission.ends(raw[column], kind)
+            if ends is not None:
+                shown = self._readmission.came_back(raw, table.anew, ends)
+                shown = shown if returned is None else pc.or_(shown, returned)
+                allowed = self._readmission.allowed(raw, column, kind, table.time, shown, ends)
+                offered = pc.and_(offered, allowed)
+            texts = raw[column].filter(offered).to_pylist()
+            times = raw[table.time].filter(offered).to_pylist()
+            subjects, corrected = (
+                pseudonyms.filter(offered).to_pylist(),
+                corrected_at(VAULT, column),
+            )
             kept = [
-                text
-                if all(end is None or at > end for end in (erased, corrected.get(who)))
-                else None
-                for text, at, who, erased in zip(
-                    texts, times, subjects, self._ends(kind, texts), strict=True
-                )
+                text if (end := corrected.get(who)) is None or at > end else None
+                for text, at, who in zip(texts, times, subjects, strict=True)
             ]
             linked = self._vault.link_many(kind, subjects, kept)
             contested += linked.contested

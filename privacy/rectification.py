@@ -180,7 +180,7 @@ def rectify(subject: Subject, corrections: Corrections, at: datetime, registry: 
         CUSTOMERS: lambda name: _customers(name, changed),
         FEEDBACK: lambda name: _feedback(name, changed),
         INTERACTIONS: lambda name: _events(name, changed),
-        _MINORS: lambda name: _age(name, corrections),
+        _MINORS: lambda name: _age(name, corrections, at),
     }
     touched = {_KEPT, *(entry.asset_key for entry in changed)}
     if corrections.model_fields_set & _AGE:
@@ -270,7 +270,7 @@ def _direct(pseudonym: str, corrections: Corrections, at: datetime) -> int:
     return moved + (vault.store_direct([pseudonym], fields, [at]) if fields else 0)
 
 
-def _age(pseudonym: str, corrections: Corrections) -> int:
+def _age(pseudonym: str, corrections: Corrections, at: datetime) -> int:
     """Say anew until when the subject was a minor; returns whether that changed.
 
     Where only an age was ever known, the next ingest does it: it holds the age and the corrected country.
@@ -284,7 +284,7 @@ def _age(pseudonym: str, corrections: Corrections) -> int:
         ).fetchone()
     country, since = row or (corrections.country, None)
     until = age_of_consent.minor_until(date.fromisoformat(born), country, since)
-    return len(age_of_consent.keep({pseudonym: until}))
+    return len(age_of_consent.keep({pseudonym: (until, at)}))
 
 
 def _masked(pseudonym: str, corrections: Sequence[Correction]) -> list[Correction]:

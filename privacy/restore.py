@@ -3,16 +3,17 @@
 Each finished erasure stamps every store with its number (`stamp`). A store whose stamp is older than the journal's count was
 restored, and the platform does not start (`refuse_restored`) until `after_restore` has taken up the journal's tombstones,
 found by their keyed hashes whom the stores hold again, and erased them everywhere, verified and certified like any erasure.
-A folder that held data once and is empty (`privacy.folders`) is refused as well: it is not mounted, or its content was lost.
+A folder that held data once and is empty (`privacy.folders`) is refused as well: it is not mounted, or its content was lost. So is a
+journal that lacks what the stamps and the database show (`privacy.epochs.whole_journal`).
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from privacy import folders, registry, requests, tombstone_journal, tombstones
+from privacy import audit, folders, registry, requests, tombstone_journal, tombstones
 from privacy.database import Role, connect
-from privacy.epochs import stamp, stamps
+from privacy.epochs import newest, stamp, stamps, whole_journal
 from privacy.folders import Folder
 from privacy.registry import Registry
 from privacy.requests import PrivacyRequest, RequestStatus
@@ -41,21 +42,26 @@ class MissingFolderError(RestoredError):
 
 @dataclass(frozen=True)
 class RestoreReport:
-    """What `after_restore` did: tombstones taken up, subjects who had come back, and requests that are not complete."""
+    """What `after_restore` did: tombstones taken up, subjects who had come back, and requests that are not complete.
+
+    `unknown` counts erasures of which no tombstone is left anywhere, for a journal that was begun anew.
+    """
 
     tombstones: int
     returned: int
     incomplete: tuple[PrivacyRequest, ...]
+    unknown: int = 0
 
 
 def refuse_restored() -> None:
     """Raise RestoredError where a store is older than the last finished erasure, or Postgres lacks a tombstone of the journal.
 
-    MissingFolderError where a folder is not there that should be. Notes which folders hold something now.
+    MissingFolderError where a folder is not there that should be, and LostJournalError where the journal itself lacks erasures.
+    Notes which folders hold something now.
     """
     folders.note_used()
     _refuse_missing()
-    journal = tombstone_journal.read()
+    journal = whole_journal()
     stale = [
         store for store, number in stamps().items() if number is not None and number < journal.epoch
     ]
@@ -77,18 +83,22 @@ def _refuse_missing() -> None:
         )
 
 
-def after_restore(journals: Sequence[Path] = (), lost: Sequence[Folder] = ()) -> RestoreReport:
+def after_restore(
+    journals: Sequence[Path] = (), lost: Sequence[Folder] = (), *, new_journal: bool = False
+) -> RestoreReport:
     """Erase again whoever the restored stores hold and a tombstone names.
 
-    `journals` are copies of the journal of tombstones, for where its own was restored as well; `lost` names folders that are
-    gone for good. May be repeated; what could not be erased is named, and the platform stays refused. Raises JournalError
-    and MissingFolderError.
+    `journals` are copies of the journal of tombstones, for where its own was lost, or restored as well; `lost` names folders
+    that are gone for good. With `new_journal` what the journal lacks is taken from the database, for where no copy is left.
+    May be repeated; what could not be erased is named, and the platform stays refused. Raises JournalError and
+    MissingFolderError.
     """
     folders.forget(lost)
     _refuse_missing()
     for path in journals:
         tombstone_journal.replace(tombstone_journal.read(path))
-    journal = tombstone_journal.read()
+    unknown = _completed() if new_journal else 0
+    journal = whole_journal()
     tombstones.take_up(journal.tombstones)
     found = registry.load()
     back = sorted(returned(found))
@@ -96,7 +106,22 @@ def after_restore(journals: Sequence[Path] = (), lost: Sequence[Folder] = ()) ->
     left = tuple(request for request in incomplete if request.status is not RequestStatus.COMPLETED)
     if not left and not returned(found):
         stamp(max(journal.epoch, tombstone_journal.read().epoch))
-    return RestoreReport(len(journal.tombstones), len(back), left)
+    return RestoreReport(len(journal.tombstones), len(back), left, unknown)
+
+
+def _completed() -> int:
+    """Add to the journal what the database has and it lacks; returns of how many erasures neither has a tombstone."""
+    held, journal = stamps(), tombstone_journal.read()
+    number = newest(held)
+    # The database holds the tombstones of every erasure that it went through, the journal those of every one that it counts.
+    unknown = max(0, number - max(held["Postgres"] or 0, journal.epoch))
+    added = tombstones.unknown_to(journal.tombstones)
+    tombstone_journal.append([(entry.token, entry.kind, entry.erased_at) for entry in added])
+    tombstone_journal.append_epoch(number)
+    audit.record(
+        _ACTOR, "journal completed", {"tombstones": len(added), "erasures_unknown": unknown}
+    )
+    return unknown
 
 
 def returned(found: Registry) -> set[str]:

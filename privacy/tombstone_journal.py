@@ -4,7 +4,8 @@ A restored database knows the tombstones of its own day only. So each is appende
 object a line, each with the SHA-256 of the line before and the platform's signature. The file holds keyed hashes and times,
 leads to nobody, and is only appended to. Keep it out of what is restored with the rest, and copy it elsewhere as it grows.
 
-It also counts erasures (`epoch`): each store is stamped with the count, so that a store with an older stamp was restored.
+It also counts erasures (`epoch`): each store is stamped with the count, so that a store with an older stamp was restored, and a
+journal that counts fewer than the stamps was lost or cut short.
 """
 
 import base64
@@ -22,7 +23,17 @@ from typing import Any
 from privacy import signing
 from privacy.settings import platform_settings
 
-__all__ = ["Journal", "JournalError", "Tombstone", "append", "append_epoch", "journal_path", "read"]
+__all__ = [
+    "Journal",
+    "JournalError",
+    "LostJournalError",
+    "Tombstone",
+    "append",
+    "append_epoch",
+    "journal_path",
+    "read",
+    "replace",
+]
 
 _DOMAIN = b"selvedge/tombstones/1\n"
 _GENESIS = hashlib.sha256(_DOMAIN).hexdigest()
@@ -31,6 +42,10 @@ _HASH_LENGTH = 64
 
 class JournalError(RuntimeError):
     """The journal was changed, cut or signed by another key; names the line."""
+
+
+class LostJournalError(JournalError):
+    """The journal lacks erasures that the stores went through: it was lost, or cut short; says what to do."""
 
 
 @dataclass(frozen=True)
@@ -93,16 +108,25 @@ def read(path: Path | None = None) -> Journal:
 
 
 def replace(journal: Journal) -> None:
-    """Make a longer copy the platform's own journal; raises JournalError where it does not continue what is there."""
+    """Make a copy that holds more the platform's own journal.
+
+    Where its own was begun anew since it was lost, what was added there is added to the copy's.
+    """
     own = read()
-    if journal.lines[: len(own.lines)] != own.lines:
-        raise JournalError(
-            "The copy of the journal does not continue the one that is here: they are of different platforms."
-        )
+    if own.lines[: len(journal.lines)] == journal.lines:
+        return
+    begun_anew = journal.lines[: len(own.lines)] != own.lines
     with _open() as file:
-        for line in journal.lines[len(own.lines) :]:
+        if begun_anew:
+            file.truncate(0)
+        file.seek(0, os.SEEK_END)
+        for line in journal.lines[0 if begun_anew else len(own.lines) :]:
             file.write(line + b"\n")
         _flush(file)
+    if begun_anew:
+        held = {(entry.token, entry.erased_at) for entry in journal.tombstones}
+        append([(e.token, e.kind, e.erased_at) for e in own.tombstones if (e.token, e.erased_at) not in held])  # fmt: skip
+        append_epoch(own.epoch)
 
 
 def _tombstone(kind: str, token: str, at: str) -> Tombstone:

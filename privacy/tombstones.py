@@ -2,8 +2,8 @@
 
 A tombstone is an HMAC under the tombstone key of the erased pseudonym, or of an identifier that led to it, with the time of the
 erasure: it says nothing to who lacks that key. It is not made from the vault's lookup, whose key rotates: of an erased identifier
-nothing is left that could be hashed again. A row of an erased identifier that is not newer
-than the erasure is dropped; a person who comes back later is a new subject, with a new pseudonym.
+nothing is left that could be hashed again. A row of an erased identifier is dropped; a person who comes back later by themselves
+(`privacy.readmission`) is a new subject, with a new pseudonym.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -30,6 +30,7 @@ __all__ = [
     "subjects_erased_at",
     "take_up",
     "tokens",
+    "unknown_to",
     "writing",
 ]
 
@@ -83,6 +84,21 @@ def missing(journal: Sequence[Tombstone]) -> int:
     """How many of the journal's tombstones the database does not have: taken out of it, or lost with a restore."""
     wanted = {entry.token for entry in journal}
     return len(wanted) - len(_times(sorted(wanted)))
+
+
+def unknown_to(journal: Sequence[Tombstone]) -> list[Tombstone]:
+    """The database's tombstones that the journal does not have, or has with an older time."""
+    newest: dict[bytes, datetime] = {}
+    for entry in journal:
+        newest[entry.token] = max(entry.erased_at, newest.get(entry.token, entry.erased_at))
+    with connect(Role.PRIVACY) as connection, connection.cursor(binary=True) as cursor:
+        cursor.execute("select token, kind, erased_at from requests.tombstones order by erased_at")
+        held = [Tombstone(bytes(token), kind, at) for token, kind, at in cursor]
+    return [
+        entry
+        for entry in held
+        if entry.token not in newest or newest[entry.token] < entry.erased_at
+    ]
 
 
 def hold_off_writers(connection: psycopg.Connection[Any]) -> None:

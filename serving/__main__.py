@@ -16,6 +16,7 @@ from granian.log import LogLevels
 
 from privacy.restore import RestoredError, refuse_restored
 from privacy.settings import platform_settings
+from privacy.tombstone_journal import JournalError
 from serving.settings import serving_settings
 
 __all__ = ["main"]
@@ -65,7 +66,7 @@ def main(
     """
     try:
         refuse_restored()
-    except RestoredError as error:
+    except (RestoredError, JournalError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
     with _reserved(host, port):

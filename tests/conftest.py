@@ -109,8 +109,10 @@ def clean_database(servers: PlatformSettings, redis_client: "redis.Redis") -> No
         connection.execute("set session_replication_role = replica")
         connection.execute("truncate " + ", ".join(row[0] for row in tables) + " cascade")  # type: ignore[arg-type]
     redis_client.flushdb()
-    # What a new platform has not either: a count of erasures that its stores would lag behind.
+    # What a new platform has not either: a count of erasures that its stores would lag behind, or stamps without one.
     shutil.rmtree(servers.tombstones_dir, ignore_errors=True)
+    for folder in (servers.lake_dir, servers.models_dir):
+        (folder / ".epoch").unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session")

@@ -32,8 +32,10 @@ class Statement:
     Attributes
     ----------
     statement_id: chosen by who sends it.
+    stated_at: when it was said; where the statement does not say (`dated` is False), the earliest that it can have been.
     source: through which door it came, as in ``api``.
     proof: what came with it, as it was received.
+    received_at: what it agrees to counts from then at the latest, and so does a refusal that is not dated.
     """
 
     statement_id: str = field(repr=False)
@@ -44,18 +46,39 @@ class Statement:
     source: str
     language: str | None = None
     proof: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    dated: bool = True
+    received_at: datetime = field(default_factory=lambda: datetime.now(UTC), compare=False)
 
-    def records(self, pseudonym: str) -> list[ConsentRecord]:
-        """One record for each purpose."""
-        at = self.stated_at.astimezone(UTC)
-        keys = row_keys(
-            self.source,
-            _TABLE,
-            [
-                (pseudonym, self.statement_id, purpose.value, decision.value, at.isoformat())
-                for purpose, decision in self.decisions.items()
-            ],
-        )
+    def counts_from(self, decision: Decision) -> datetime:
+        """From when what it says counts: nobody agrees later than is known of it, and no refusal gets lost in its day."""
+        if decision is Decision.OPT_IN:
+            return min(self.stated_at, self.received_at)
+        return self.stated_at if self.dated else max(self.stated_at, self.received_at)
+
+    @property
+    def undated_refusals(self) -> list[Purpose]:
+        """The purposes that it refuses without saying when."""
+        return [] if self.dated else _refused(self.decisions)
+
+    def records(
+        self, pseudonym: str, agreed: Mapping[Purpose, datetime] | None = None
+    ) -> list[ConsentRecord]:
+        """One record for each purpose.
+
+        `agreed` says when the subject last agreed to a purpose. A refusal that is not dated takes that back, and is named by
+        it: sent again it counts once, and after another agreement anew.
+        """
+        agreed, refusals = agreed or {}, self.undated_refusals
+        named, times = [], []
+        for purpose, decision in self.decisions.items():
+            at, before = self.counts_from(decision), agreed.get(purpose)
+            if purpose in refusals:
+                at = max(at, before or at)
+                when = f"after {before.astimezone(UTC).isoformat() if before else 'nothing'}"
+            else:
+                when = self.stated_at.astimezone(UTC).isoformat()
+            named.append((pseudonym, self.statement_id, purpose.value, decision.value, when))
+            times.append(at.astimezone(UTC))
         return [
             ConsentRecord(
                 pseudonym,
@@ -69,7 +92,9 @@ class Statement:
                 self.proof,
                 language=self.language,
             )
-            for (purpose, decision), key in zip(self.decisions.items(), keys, strict=True)
+            for (purpose, decision), at, key in zip(
+                self.decisions.items(), times, row_keys(self.source, _TABLE, named), strict=True
+            )
         ]
 
 
@@ -81,9 +106,16 @@ def take_in(pseudonym: str, statement: Statement) -> int:
     with tombstones.writing():
         if not is_present(pseudonym):
             return 0
-        added = append(statement.records(pseudonym))
+        agreed = _agreed(pseudonym) if statement.undated_refusals else {}
+        added = append(statement.records(pseudonym, agreed))
         withdrawal.apply(pseudonym, _refused(statement.decisions))
     return added
+
+
+def _agreed(pseudonym: str) -> dict[Purpose, datetime]:
+    """When the subject last agreed to each purpose."""
+    said = history(pseudonym)  # in the order of time
+    return {each.purpose: each.stated_at for each in said if each.decision is Decision.OPT_IN}
 
 
 def _refused(decisions: Decisions) -> list[Purpose]:

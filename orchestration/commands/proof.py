@@ -104,9 +104,16 @@ def after_restore(
         typer.Option(
             parser=_file,
             metavar="FILE",
-            help="A copy of the journal of tombstones, where the platform's own was restored as well.",
+            help="A copy of the journal of tombstones, where the platform's own was lost, or restored as well.",
         ),
     ] = None,
+    new_journal: Annotated[
+        bool,
+        typer.Option(
+            "--new-journal",
+            help="No copy of the journal is left: take what it lacks from the database.",
+        ),
+    ] = False,
     lost: Annotated[
         list[Folder] | None,
         typer.Option(help="A folder that is gone with all that it held."),
@@ -114,10 +121,15 @@ def after_restore(
 ) -> None:
     """Erase again whoever a restored backup brought back; run it between `up --only-data` and `up`."""
     platform_demo.publish_contracts()
-    report = restore.after_restore(tombstones or [], lost or [])
+    report = restore.after_restore(tombstones or [], lost or [], new_journal=new_journal)
     console.print(
         f"{report.tombstones:,} tombstones taken up, {report.returned:,} subjects had come back."
     )
+    if report.unknown:
+        console.print(
+            f"[red]![/] of {report.unknown:,} erasures no tombstone is left: find out whom they were about from the requests and "
+            "certificates kept elsewhere, and erase them again before the platform starts."
+        )
     for request in report.incomplete:
         console.print(f"[red]✗[/] request {request.request_id}: {'; '.join(request.unfinished)}")
     if report.incomplete:

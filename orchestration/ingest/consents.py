@@ -1,6 +1,7 @@
 """Consent statements of a source, and those that are assumed for a source that has none."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 import pyarrow as pa
@@ -56,7 +57,8 @@ def _first_seen(source: Source) -> dict[str, datetime]:
 
 
 def _assumed(first_seen: dict[str, datetime]) -> Iterator[Batch]:
-    table = TABLES["consents"]
+    # What nobody stated shows of nobody that they came back.
+    table = replace(TABLES["consents"], anew=None)
     purposes = [purpose.value for purpose in Purpose if needs_consent(purpose)]
     subjects = sorted(first_seen)
     for start in range(0, len(subjects), _BATCH_SUBJECTS):

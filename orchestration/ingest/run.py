@@ -68,6 +68,8 @@ def ingest(table_name: str, source: Source, *, assume_consent: bool = False) -> 
     table, summary = TABLES[table_name], IngestSummary(table_name, source.name)
     write, limit = _writer(table), limit_of(table_name)
     pseudonymiser = Pseudonymiser()
+    if table_name == "customers":
+        _readmit(source, pseudonymiser)
     for batch in _batches(table, source, assume_consent=assume_consent):
         relational.quarantine(source.name, batch.quarantined)
         summary.read += batch.read_rows
@@ -75,8 +77,8 @@ def ingest(table_name: str, source: Source, *, assume_consent: bool = False) -> 
         rows, overdue = parted(batch.rows, limit)
         summary.overdue += overdue.num_rows
         with tombstones.writing():
-            _meet_again(overdue, table, source, pseudonymiser)
-            done = pseudonymiser.apply(rows, table, source.name)
+            _meet_again(overdue, batch.table, source, pseudonymiser)
+            done = pseudonymiser.apply(rows, batch.table, source.name)
             summary.tombstoned += done.tombstoned
             summary.contested += done.contested
             _record_minors(done)
@@ -107,6 +109,21 @@ def _batches(table: Table, source: Source, *, assume_consent: bool) -> Iterator[
         yield from source.read(table.name, batch_rows=size)
 
 
+def _readmit(source: Source, pseudonymiser: Pseudonymiser) -> None:
+    """Find out who came back since their erasure before the customers are taken in, which go before every other table.
+
+    So who they are, and whether they are of age, is known before anything that they said or wrote.
+    """
+    if not tombstones.any_identifiers():
+        return
+    for name in source.tables():
+        if name == "customers" or TABLES[name].anew is None:
+            continue
+        for batch in source.read(name):
+            with tombstones.writing():
+                pseudonymiser.readmit(batch.rows, batch.table)
+
+
 def _writer(table: Table) -> _Write:
     if table.name == "interactions":
         lake.create_or_open(PATH, SCHEMA)
@@ -132,11 +149,12 @@ def _record_minors(done: PseudonymisedBatch) -> None:
     if done.born is None:
         return
     told = done.rows.append_column("birth_date", done.born.cast(pa.string()))
-    told = told.filter(pc.is_valid(told["pseudonym"])).sort_by("updated_at")
+    told = told.filter(pc.is_valid(told["pseudonym"]))
+    as_of = told["updated_at"].to_pylist()
     told = overlaid(_corrected(told, TABLES["customers"]), VAULT, "updated_at")
     born = told["birth_date"].cast(pa.date32())
     columns = (told["pseudonym"], born, told["country"], told["signed_up_at"])
-    minors.record(*(column.to_pylist() for column in columns))
+    minors.record(*(column.to_pylist() for column in columns), as_of=as_of)
 
 
 def _meet_again(
@@ -153,7 +171,7 @@ def _meet_customers_again(source: Source, pseudonymiser: Pseudonymiser) -> None:
     customers, limit = TABLES["customers"], limit_of("customers")
     for batch in _batches(customers, source, assume_consent=False):
         with tombstones.writing():
-            _meet_again(parted(batch.rows, limit)[1], customers, source, pseudonymiser)
+            _meet_again(parted(batch.rows, limit)[1], batch.table, source, pseudonymiser)
 
 
 def _corrected(rows: pa.Table, table: Table) -> pa.Table:

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 import pyarrow as pa
 
+from privacy.readmission import Anew
+
 __all__ = ["TABLES", "Handling", "Table"]
 
 UTC_MICROSECONDS = pa.timestamp("us", tz="UTC")
@@ -38,12 +40,14 @@ class Table:
     columns: column name to (Arrow type, handling, required).
     key: columns that identify a row in its source (the source key is a keyed hash of them).
     time: the column that says when the row happened or was last changed, in UTC microseconds.
+    anew: how a row shows that a person who was erased came back by themselves; None: no row of the table does.
     """
 
     name: str
     columns: dict[str, tuple[pa.DataType, Handling, bool]]
     key: tuple[str, ...]
     time: str
+    anew: Anew | None = None
 
     @property
     def schema(self) -> pa.Schema:
@@ -70,8 +74,9 @@ def _table(
     *,
     key: tuple[str, ...],
     time: str,
+    anew: Anew | None = None,
 ) -> Table:
-    return Table(name, columns, key, time)
+    return Table(name, columns, key, time, anew)
 
 
 TABLES: dict[str, Table] = {
@@ -96,6 +101,7 @@ TABLES: dict[str, Table] = {
             },
             key=("subject_id",),
             time="updated_at",
+            anew=Anew("signed_up_at"),
         ),
         _table(
             "products",
@@ -140,6 +146,7 @@ TABLES: dict[str, Table] = {
             },
             key=("order_id",),
             time="ordered_at",
+            anew=Anew("ordered_at"),
         ),
         _table(
             "order_lines",
@@ -155,6 +162,7 @@ TABLES: dict[str, Table] = {
             },
             key=("order_line_id",),
             time="ordered_at",
+            anew=Anew("ordered_at"),
         ),
         _table(
             "returns",
@@ -233,6 +241,7 @@ TABLES: dict[str, Table] = {
             },
             key=("consent_id",),
             time="stated_at",
+            anew=Anew("stated_at", only=("decision", "opt_in")),
         ),
     )
 }

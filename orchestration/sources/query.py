@@ -5,7 +5,7 @@ Times leave the query as UTC without a zone.
 """
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ import pyarrow as pa
 from orchestration.sources.checks import missing_reason, rules_of
 from orchestration.sources.mapping import ROW, ColumnMapping, Condition, TableMapping
 from orchestration.sources.model import Table
+from privacy.clocks import AHEAD
 
 __all__ = ["Parameters", "checked_rows", "duplicate_keys", "folded", "quoted"]
 
@@ -155,7 +156,7 @@ def _reason(table: Table, mapping: TableMapping, bound: Parameters) -> str:
         f"when _unparsable_{column} then {bound.bind('unparsable:' + column)}"
         for column in mapping.columns
     ]
-    now = bound.bind(datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1))
+    now = bound.bind(datetime.now(UTC).replace(tzinfo=None) + AHEAD)
     cases += [
         f"when {rule.condition.replace('$now', now)} then {bound.bind(rule.reason)}"
         for rule in rules_of(table.name)

@@ -16,6 +16,7 @@ from consent.intake.statements import Statement, take_in
 from consent.ledger import Decision
 from consent.policies import policy_versions
 from consent.purposes import needs_consent
+from privacy.clocks import AHEAD
 from privacy.contracts import Purpose
 from serving.auth import RequireStorefront
 from serving.identifiers import EventId
@@ -26,7 +27,6 @@ from serving.subject_path import INVALID_REFERENCE, opened
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1", tags=["consents"], dependencies=[RequireStorefront])
-CLOCK_SKEW = timedelta(minutes=5)
 OLDEST = timedelta(days=3650)
 _SOURCE = "api"
 _COOKIE, _TC_STRING = "cookiebot", "tcf"
@@ -71,8 +71,9 @@ class ConsentStatement(BaseModel):
     stated_at: Annotated[
         AwareDatetime | None,
         Field(
-            description="When, with its time zone; needed with `decisions`. A cookie says it itself; a TC string says the day alone, "
-            "so give it here too"
+            description="When, with its time zone; needed to agree by `decisions`. A cookie says it itself; a TC string says the day "
+            "alone, so give it here too: without it, what the string agrees to counts from the day's beginning, what it refuses from "
+            "its receipt"
         ),
     ] = None
     mechanism: Annotated[
@@ -104,8 +105,8 @@ class ConsentStatement(BaseModel):
         given = [self.decisions, self.cookiebot, self.tc_string]
         if sum(value is not None for value in given) > 1:
             raise ValueError("Give one of decisions, cookiebot and tc_string")
-        if self.decisions is not None and self.stated_at is None:
-            raise ValueError("With decisions, stated_at is needed")
+        if "opt_in" in (self.decisions or {}).values() and self.stated_at is None:
+            raise ValueError("To agree by decisions, stated_at is needed")
         for purpose in self.decisions or ():
             if not needs_consent(purpose):
                 raise ValueError(f"{purpose.value} does not rest on consent and cannot be decided")
@@ -128,7 +129,13 @@ class ConsentReceipt(BaseModel):
     )
 
     statement_id: str
-    stated_at: Annotated[AwareDatetime, Field(description="Statements are ordered by it")]
+    stated_at: Annotated[
+        AwareDatetime,
+        Field(
+            description="Statements are ordered by it: when it was said; an agreement not later than it was received, a refusal "
+            "that says no time when it was received"
+        ),
+    ]
     decisions: Annotated[
         dict[Purpose, Decision],
         Field(description="What the statement says of each purpose; a later one may say otherwise"),
@@ -164,7 +171,8 @@ def post_consents(
     """Append what a person agrees to and refuses to the consent ledger.
 
     Before the answer is sent, serving knows: the next ranking follows the statement. Statements count in the order of their
-    `stated_at`, however late they arrive; of two at one time the refusal wins. The answer says what the request said, whoever it
+    `stated_at`, however late they arrive; of two at one time the refusal wins. A refusal that does not say when counts from now.
+    The answer says what the request said, whoever it
     is about: it does not tell who is a customer.
     """
     pseudonym = opened(subject)
@@ -173,7 +181,7 @@ def post_consents(
         take_in(pseudonym, statement)
     return ConsentReceipt(
         statement_id=body.statement_id,
-        stated_at=statement.stated_at,
+        stated_at=max(map(statement.counts_from, statement.decisions.values())),
         decisions=statement.decisions,
     )
 
@@ -219,7 +227,8 @@ def _from_tc_string(body: ConsentStatement, value: str) -> Statement:
         raise _invalid("body/stated_at", "Input is before the TC string was last updated")
     proof = {"kind": _TC_STRING, "tc_string": value, "cmp_id": tc.cmp_id, "verified": False}
     language = body.language or tc.consent_language.lower()
-    return _checked(body, decisions, at, _TC_STRING, language, proof)
+    dated = body.stated_at is not None
+    return _checked(body, decisions, at, _TC_STRING, language, proof, dated=dated)
 
 
 def _checked(
@@ -229,11 +238,16 @@ def _checked(
     mechanism: str,
     language: str | None,
     proof: dict[str, Any],
+    *,
+    dated: bool = True,
 ) -> Statement:
-    if at is None:
-        raise _invalid("body/stated_at", "The cookie does not say when: give stated_at")
+    """The statement, if it may be taken in; `dated`: whether `at` is when it was said, and not only the day."""
     now = datetime.now(UTC)
-    if at > now + CLOCK_SKEW:
+    if at is None:
+        if Decision.OPT_IN in decisions.values():
+            raise _invalid("body/stated_at", "The cookie does not say when: give stated_at")
+        at, dated = now, False
+    if at > now + AHEAD:
         raise _invalid("body/stated_at", "Input lies in the future; check the clock that made it")
     if at < now - OLDEST:
         raise _invalid("body/stated_at", "Input is older than ten years")
@@ -248,6 +262,8 @@ def _checked(
         _SOURCE,
         language,
         proof,
+        dated,
+        now,
     )
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 from redis.exceptions import RedisError
 
+from privacy.clocks import AHEAD
 from recommenders.ranking import Touchpoint
 from serving.auth import RequireStorefront
 from serving.deps import GpcDep, ResourcesDep, SubjectDep
@@ -21,7 +22,6 @@ from serving.problems import EVENTS_HELD_UP, UNAVAILABLE, Problem, problem_respo
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1", tags=["events"], dependencies=[RequireStorefront])
-CLOCK_SKEW = timedelta(minutes=5)
 OLDEST = timedelta(days=7)
 EventType = Literal[
     "page_view",
@@ -83,7 +83,7 @@ class Event(BaseModel):
     @classmethod
     def _plausible(cls, value: datetime) -> datetime:
         now = datetime.now(UTC)
-        if value > now + CLOCK_SKEW:
+        if value > now + AHEAD:
             raise ValueError("Input lies in the future; check the storefront's clock")
         if value < now - OLDEST:
             raise ValueError("Input is older than 7 days; bring older events in with an ingest")

@@ -18,6 +18,7 @@ from consent.masks import MASK_FIELDS, decode, mask_key
 from consent.purposes import purpose_definitions
 from orchestration.commands.consent import app
 from orchestration.defs.consent.daily import consent_daily
+from privacy import tombstones
 from privacy.contracts import Purpose
 from privacy.database import Role, admin_url, connect
 
@@ -59,6 +60,15 @@ def test_an_agreement_runs_out_once_and_serving_refuses(redis_client: "redis.Red
     head = chain.latest_head()
     assert head
     assert head.number == 2
+
+
+@pytest.mark.usefixtures("clean_database")
+def test_nothing_runs_out_of_somebody_whose_erasure_was_begun(redis_client: "redis.Redis") -> None:
+    ledger.append([_said(Decision.OPT_IN, 0)])
+    tombstones.record([SUBJECT], [], START)
+    assert expiry.expire() == 0
+    assert [said.decision for said in ledger.history(SUBJECT)] == [Decision.OPT_IN]
+    assert redis_client.exists(mask_key(SUBJECT)) == 0
 
 
 @pytest.mark.usefixtures("clean_database")

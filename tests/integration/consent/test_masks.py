@@ -10,6 +10,7 @@ from consent import ledger, masks, objections
 from consent.ledger import ConsentRecord, Decision
 from consent.masks import MASK_FIELDS, TTL, Mask, decode, mask_key
 from consent.purposes import needs_consent
+from privacy import tombstones
 from privacy.contracts import Purpose
 from privacy.database import Role, connect
 from privacy.stores.consent_ledger import remove_records
@@ -114,6 +115,25 @@ def test_a_stale_write_does_not_bring_back_the_mask_of_who_opted_out_of_masks(
     monkeypatch.setattr(masks, "_subjects", lambda: iter(next(passes)))
     masks.write_all()
     assert _read(redis_client, SUBJECT).bits == 0
+
+
+@pytest.mark.parametrize("key", ["taken", "left behind"])
+def test_a_write_under_way_gives_no_mask_to_whom_an_erasure_took(
+    redis_client: "redis.Redis", monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    _state(SUBJECT, Purpose.PERSONALISATION, Decision.OPT_IN, 0)
+    _state(OTHER, Purpose.PERSONALISATION, Decision.OPT_IN, 0)
+    masks.write_all()
+    stale = list(masks._subjects())
+    tombstones.record([SUBJECT], [], datetime.now(UTC))  # the ledger still has what they said
+    if key == "taken":
+        redis_client.delete(mask_key(SUBJECT))
+    later = stale if key == "taken" else []
+    passes = iter([stale, later])
+    monkeypatch.setattr(masks, "_subjects", lambda: iter(next(passes)))
+    masks.write_all()
+    assert redis_client.exists(mask_key(SUBJECT)) == 0
+    assert _read(redis_client, OTHER).bits
 
 
 def test_a_subject_who_opts_out_of_the_masks_agrees_to_nothing(

@@ -1,7 +1,7 @@
 """Minors: known from the customers' dates of birth, guarded by their guardians, and their own persons from the day on."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from privacy.contracts import Purpose
 from privacy.registry import PLATFORM_CONTRACTS
 from privacy.stores import handler_for
 from privacy.vault import CUSTOMER_NUMBER, Vault
-from tests.integration.privacy_ingest.small_shop import SmallShop, consent, customer
+from tests.integration.privacy_ingest.small_shop import AT, SmallShop, consent, customer
 
 SIGNED_UP = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BORN = date(2011, 5, 17)  # 14 at sign-up
@@ -131,6 +131,53 @@ def test_an_unknown_age_is_an_adults_unless_the_platform_says_otherwise(ingested
     assert minors.record([pseudonym], [None], ["DE"], [None], strict) == 1
     assert ledger.current(pseudonym) == frozenset()
     assert handler_for(CONTRACT).export(CONTRACT, pseudonym)[0]["minor_until"] == "9999-12-31"
+
+
+def _minor_until(pseudonym: str) -> list[str]:
+    return [row["minor_until"] for row in handler_for(CONTRACT).export(CONTRACT, pseudonym)]
+
+
+def test_a_row_without_a_date_of_birth_leaves_a_child_protected(ingested: Ingested) -> None:
+    said = ("banner", "opt_in", SIGNED_UP)
+    pseudonym = ingested(said)
+    for later in (1, 2):
+        ingested(birth_date=None, updated_at=AT + timedelta(days=later))
+        assert _minor_until(pseudonym) == ["2027-05-17"]
+        assert ledger.current(pseudonym) == frozenset()
+
+
+def test_only_a_row_that_is_not_older_makes_a_child_an_adult(ingested: Ingested) -> None:
+    adult = date(1990, 5, 17)
+    pseudonym = ingested(updated_at=AT + timedelta(days=2))
+    ingested(birth_date=adult, updated_at=AT + timedelta(days=1))
+    assert _minor_until(pseudonym) == ["2027-05-17"]
+    ingested(updated_at=AT + timedelta(days=4))  # says the same, later
+    ingested(birth_date=adult, updated_at=AT + timedelta(days=3))
+    assert _minor_until(pseudonym) == ["2027-05-17"]
+    ingested(birth_date=adult, updated_at=AT + timedelta(days=5))
+    assert _minor_until(pseudonym) == []
+
+
+def test_of_several_rows_the_newest_with_a_date_of_birth_counts(clean_database: None) -> None:
+    rows = [
+        customer("C1", birth_date=born, updated_at=AT + timedelta(days=day))
+        for born, day in ((None, 3), (BORN, 2), (date(1990, 5, 17), 1))
+    ]
+    ingest("customers", SmallShop({"customers": rows}))
+    pseudonym = Vault().lookup(CUSTOMER_NUMBER, "C1")
+    assert pseudonym
+    assert _minor_until(pseudonym) == ["2027-05-17"]
+
+
+def test_where_unknown_counts_as_minor_what_is_known_stands(ingested: Ingested) -> None:
+    strict = Ages(default=16, unknown_age="minor", countries={})
+    pseudonym = ingested()
+    minors.record([pseudonym], [None], ["DE"], [None], strict)
+    assert _minor_until(pseudonym) == ["2027-05-17"]
+    stranger = "f" * 32
+    for born, until in ((None, "9999-12-31"), (BORN, "2027-05-17"), (None, "2027-05-17")):
+        minors.record([stranger], [born], ["DE"], [SIGNED_UP], strict)
+        assert _minor_until(stranger) == [until]
 
 
 def test_who_turns_out_to_be_a_minor_is_served_no_longer_and_models_forget_them(

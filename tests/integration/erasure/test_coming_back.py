@@ -11,6 +11,7 @@ from orchestration.defs.ingest.contracts import CONTRACTS
 from orchestration.ingest.run import ingest
 from orchestration.sources.model import TABLES
 from privacy import lake, registry, requests
+from privacy.clocks import AHEAD
 from privacy.database import Role, connect
 from privacy.requests import RequestStatus
 from privacy.settings import PlatformSettings
@@ -90,7 +91,7 @@ def test_a_backfill_of_every_source_a_replay_and_late_events_bring_nothing_back(
 
 
 def test_who_comes_back_with_new_consent_is_somebody_new(erased: str) -> None:
-    since = datetime.now(UTC) + timedelta(seconds=1)
+    since = datetime.now(UTC) + AHEAD + timedelta(seconds=1)
     rows = shop_rows(NUMBER)
     rows["consents"].append(consent(NUMBER, "personalisation", at=since))
     rows["interactions"].append(
@@ -105,7 +106,9 @@ def test_who_comes_back_with_new_consent_is_somebody_new(erased: str) -> None:
             "select pseudonym, purpose, agreed_since from consent.current where purpose = 'personalisation'"
         ).fetchall()
         orders = connection.execute("select count(*) from shop.orders").fetchone()
-    assert agreed == [(anew, "personalisation", since)]
+    [(subject, purpose, at)] = agreed
+    assert (subject, purpose) == (anew, "personalisation")
+    assert at < since, "nobody agrees later than their agreement was received"
     assert orders == (0,), "the past stays gone"
     assert lake.count("interactions", "pseudonym", anew) == 1
     assert verify([erased], registry.load()).findings == []

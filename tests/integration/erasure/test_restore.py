@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from orchestration.servers.platform import start_servers
-from privacy import audit, certificates, lake, registry, requests, signing, tombstones
+from privacy import audit, certificates, epochs, lake, registry, requests, signing, tombstones
 from privacy.database import Role, connect, redis_url
 from privacy.file_search import needles_of, search_files
 from privacy.folders import Folder
@@ -23,7 +23,7 @@ from privacy.restore import (
     returned,
 )
 from privacy.settings import PlatformSettings
-from privacy.tombstone_journal import JournalError, journal_path, read
+from privacy.tombstone_journal import JournalError, LostJournalError, journal_path, read
 from privacy.vault import CUSTOMER_NUMBER, Vault
 from tests.integration.erasure.conftest import OwnPlatform
 from tests.integration.people import conftest as fill
@@ -265,3 +265,72 @@ def test_a_folder_that_is_gone_for_good_is_named(
     assert after_restore(lost=[Folder.LAKE]).incomplete == ()
     refuse_restored()
     erase(filled.leaver)
+
+
+def _cut(kept: int) -> bytes:
+    """Cut the journal after its first lines; gives what it was."""
+    whole = journal_path().read_bytes()
+    journal_path().write_bytes(b"".join(whole.splitlines(keepends=True)[:kept]))
+    return whole
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("left", ["nothing", "the first erasure"])
+def test_a_journal_that_was_cut_is_noticed_and_a_copy_mends_it(
+    filled: People, tmp_path: Path, left: str
+) -> None:
+    erase(filled.leaver)
+    first = len(read().lines)
+    erase(filled.stayer)
+    refuse_restored()
+    copy = tmp_path / "journal.jsonl"
+    copy.write_bytes(_cut(0 if left == "nothing" else first))
+
+    with pytest.raises(LostJournalError, match="after-restore --tombstones"):
+        refuse_restored()
+    with pytest.raises(LostJournalError):
+        after_restore()
+    [third] = Vault().resolve(CUSTOMER_NUMBER, ["C-1003"], create=True)
+    assert third
+    [request] = requests.submit_erasures([third], "test")
+    tried = requests.process(request.request_id)
+    assert tried.status is RequestStatus.INCOMPLETE
+    assert any("journal of tombstones was lost" in reason for reason in tried.unfinished)
+
+    assert after_restore([copy]).incomplete == ()
+    refuse_restored()
+    assert requests.process(request.request_id).status is RequestStatus.COMPLETED
+    refuse_restored()
+    assert read().lines[: len(read(copy).lines)] == read(copy).lines
+    assert tombstones.unknown_to(read().tombstones) == []
+    assert after_restore([copy]).returned == 0, "a copy that holds less changes nothing"
+
+
+@pytest.mark.timeout(300)
+def test_a_journal_of_which_no_copy_is_left_is_completed_from_the_database(
+    own_platform: OwnPlatform, filled: People
+) -> None:
+    own_platform.back_up()
+    erase(filled.leaver)
+    lost = read().tombstones
+    journal_path().unlink()
+    report = after_restore(new_journal=True)
+    assert (report.unknown, report.returned, report.incomplete) == (0, 0, ())
+    assert {entry.token for entry in read().tombstones} == {entry.token for entry in lost}
+    refuse_restored()
+
+    journal_path().unlink()
+    own_platform.restore("postgres")
+    with pytest.raises(LostJournalError, match=r"the lake went through 1 erasures"):
+        refuse_restored()
+    assert after_restore(new_journal=True).unknown == 1, "whom it was about, nothing here can tell"
+    refuse_restored()
+
+
+def test_a_crash_between_the_stamps_and_the_line_is_no_cut(filled: People) -> None:
+    erase(filled.leaver)
+    epochs.stamp(read().epoch + 1)
+    refuse_restored()
+    erase(filled.stayer)
+    refuse_restored()
+    assert epochs.newest(epochs.stamps()) == read().epoch == 2

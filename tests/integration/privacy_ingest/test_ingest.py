@@ -223,7 +223,10 @@ def test_a_person_who_comes_back_is_a_new_subject_without_the_past(shop: SmallSh
     before = _pseudonym()
     _erase(before, AT + timedelta(days=1))
     rows = shop_rows()
-    rows["interactions"].append(interaction("E9", NUMBER, event_timestamp=AT + timedelta(days=2)))
+    since = AT + timedelta(days=2)
+    rows["interactions"].append(interaction("E9", NUMBER, event_timestamp=since))
+    rows["consents"].append(consent(NUMBER, "personalisation", at=since))
+    ingest("consents", SmallShop(rows))
     ingest("interactions", SmallShop(rows))
     after = _pseudonym()
     assert after != before

@@ -1,5 +1,6 @@
 """Consent over HTTP: taken in once, followed by the very next ranking, and a browser's objection honoured at once."""
 
+import base64
 import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -137,6 +138,76 @@ async def test_a_tc_string_is_taken_in_with_its_language(
     assert (last.mechanism, last.language, last.proof["cmp_id"]) == ("tcf", "en", 31)
 
 
+def _of_today(tc_string: str) -> str:
+    """The TC string as a CMP writes it today: created and last updated at midnight, in tenths of seconds."""
+    data = base64.urlsafe_b64decode(tc_string + "=" * (-len(tc_string) % 4))
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    tenths = int(midnight.timestamp() * 10)
+    length = len(data) * 8
+    after_times = length - 6 - 2 * 36
+    bits = int.from_bytes(data)
+    rest = bits & ((1 << after_times) - 1)
+    head = bits >> (length - 6)
+    made = (((head << 36 | tenths) << 36 | tenths) << after_times) | rest
+    return base64.urlsafe_b64encode(made.to_bytes(len(data))).decode().rstrip("=")
+
+
+def _undated(number: int, what: dict[str, Any]) -> dict[str, Any]:
+    body = _body(number, **what)
+    return {
+        name: body[name]
+        for name in body
+        if name != "stated_at" and (name != "decisions" or name in what)
+    }
+
+
+@pytest.mark.parametrize(
+    ("number", "what"),
+    [
+        ("700056", {"tc_string": _of_today(TC_STRING)}),
+        ("700057", {"tc_string": TC_STRING}),
+        ("700058", {"cookiebot": "0"}),
+        ("700059", {"decisions": {"personalisation": "opt_out"}}),
+    ],
+    ids=["TC string of today", "older TC string", "cookie", "decisions"],
+)
+async def test_a_refusal_that_does_not_say_when_counts_from_its_receipt(
+    api: httpx.AsyncClient, shop: Any, reference: Any, number: str, what: dict[str, Any]
+) -> None:
+    headers, began = await reference(number), datetime.now(UTC)
+    assert (await api.post(ROUTE, json=_body(9), headers=headers)).status_code == 200
+    assert await _personalised(api, headers)
+    body = _undated(1, what)
+    answer = await api.post(ROUTE, json=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert datetime.fromisoformat(answer.json()["stated_at"]) >= began
+    assert not await _personalised(api, headers)
+
+    said = len(ledger.history(shop.subject(number)))
+    assert (await api.post(ROUTE, json=body, headers=headers)).status_code == 200
+    assert len(ledger.history(shop.subject(number))) == said, "sent again it counts once"
+
+    now = datetime.now(UTC).isoformat()
+    await api.post(ROUTE, json=_body(2, stated_at=now), headers=headers)
+    assert await _personalised(api, headers)
+    assert (await api.post(ROUTE, json=body, headers=headers)).status_code == 200
+    assert not await _personalised(api, headers), "and after another agreement it is not lost"
+
+
+async def test_an_agreement_dated_ahead_does_not_outlast_a_refusal_that_follows_it(
+    api: httpx.AsyncClient, reference: Any
+) -> None:
+    headers = await reference("700039")
+    ahead = (datetime.now(UTC) + timedelta(minutes=4)).isoformat()
+    answer = await api.post(ROUTE, json=_body(1, stated_at=ahead), headers=headers)
+    assert datetime.fromisoformat(answer.json()["stated_at"]) <= datetime.now(UTC)
+    assert await _personalised(api, headers)
+    now = datetime.now(UTC).isoformat()
+    refusal = _body(2, stated_at=now, decisions={"personalisation": "opt_out"})
+    assert (await api.post(ROUTE, json=refusal, headers=headers)).status_code == 200
+    assert not await _personalised(api, headers)
+
+
 @pytest.mark.parametrize(
     ("changes", "pointer"),
     [
@@ -150,7 +221,7 @@ async def test_a_tc_string_is_taken_in_with_its_language(
         ({"decisions": None, "cookiebot": "{jane@example.com}"}, "body/cookiebot"),
         ({"decisions": None, "tc_string": "jane@example.com"}, "body/tc_string"),
         ({"decisions": None, "tc_string": TC_STRING, "stated_at": "2021-01-01T00:00:00Z"}, "body/stated_at"),
-        ({"decisions": None, "cookiebot": "0", "stated_at": None}, "body/stated_at"),
+        ({"decisions": None, "cookiebot": COOKIE.replace(",utc:%d", ""), "stated_at": None}, "body"),
         ({"stated_at": None}, "body"),
         ({"stated_at": "2026-01-01T00:00:00"}, "body/stated_at"),
         ({"stated_at": "2199-01-01T00:00:00Z"}, "body/stated_at"),

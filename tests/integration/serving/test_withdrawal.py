@@ -18,8 +18,9 @@ from orchestration.defs.ingest.contracts import CONTRACTS
 from orchestration.defs.models.contracts import LIGHTFM
 from orchestration.servers.process import read_record, stop
 from orchestration.servers.ranker import start_ranker
-from privacy import registry
+from privacy import registry, requests
 from privacy.contracts import Purpose
+from privacy.requests import RequestKind
 from privacy.settings import PlatformSettings
 from privacy.subject_reference import issue
 from serving.auth import Scope, api_keys
@@ -167,3 +168,18 @@ async def test_a_session_written_while_its_subject_withdraws_does_not_stay(
     assert not redis_client.exists(session_key(pseudonym))
     assert redis_client.xlen(STREAM) >= 1, "the ingest decides about what waits"
     masks.refresh(pseudonym)
+
+
+async def test_a_daily_write_under_way_serves_nobody_again_whom_an_erasure_took(
+    api: httpx.AsyncClient, consents: Any, reference: Any, redis_client: Any, monkeypatch: Any
+) -> None:
+    pseudonym = consents("700055", Purpose.PERSONALISATION)
+    headers = await reference("700055")
+    assert (await api.get(ROUTE, headers=headers)).json()["personalised"]
+    stale = list(masks._subjects())
+    requests.submit(RequestKind.ERASURE, pseudonym, "test")
+    passes = iter([stale, stale])
+    monkeypatch.setattr(masks, "_subjects", lambda: iter(next(passes)))
+    masks.write_all()
+    assert not redis_client.exists(mask_key(pseudonym))
+    assert not (await api.get(ROUTE, headers=headers)).json()["personalised"]

@@ -106,6 +106,17 @@ def test_dirty_rows_are_quarantined_with_their_reason_and_the_others_pass(tmp_pa
     assert {(row.table, row.file_name) for row in refused} == {("customers", "people.csv")}
 
 
+def test_a_clock_may_be_minutes_ahead_and_not_hours(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    text = HEADER + "".join(
+        f"{number},x,03.04.1990,70,S,{now + ahead:%Y-%m-%d %H:%M:%S}\n"
+        for number, ahead in enumerate((timedelta(minutes=4), timedelta(minutes=10)))
+    )
+    rows, refused = _read(_customers(tmp_path, text), "customers")
+    assert [row["subject_id"] for row in rows] == ["0"]
+    assert _reasons(refused) == {2: "time_in_future"}
+
+
 def test_a_refused_row_does_not_make_a_later_clean_row_with_its_key_a_repetition(
     tmp_path: Path,
 ) -> None:
