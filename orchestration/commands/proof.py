@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
-import click
 import typer
 
 from orchestration import demo as platform_demo
@@ -25,6 +24,12 @@ def _file(text: str) -> Path:
     if not path.is_file():
         raise typer.BadParameter(f"there is no file '{text}'")
     return path.resolve()
+
+
+def _folder(text: str) -> str:
+    if text not in FOLDERS:
+        raise typer.BadParameter(f"'{text}' is none of {', '.join(FOLDERS)}")
+    return text
 
 
 FileArgument = Annotated[Path, typer.Argument(parser=_file, metavar="FILE")]
@@ -111,7 +116,9 @@ def after_restore(
     lost: Annotated[
         list[str] | None,
         typer.Option(
-            click_type=click.Choice(FOLDERS), help="A folder that is gone with all that it held."
+            parser=_folder,
+            metavar="|".join(FOLDERS),
+            help="A folder that is gone with all that it held.",
         ),
     ] = None,
 ) -> None:

@@ -91,3 +91,9 @@ def test_the_api_gives_the_certificate_of_a_completed_erasure(
     waiting, _ = requests.create(RequestKind.ERASURE, people.stayer, "test")
     assert client.get(f"/v1/privacy-requests/{waiting.request_id}/certificate").status_code == 409
     assert client.get(f"/v1/privacy-requests/{uuid4()}/certificate").status_code == 404
+
+
+def test_only_a_folder_of_data_can_be_told_lost() -> None:
+    refused = RUN.invoke(app, ["after-restore", "--lost", "secrets"])
+    assert refused.exit_code == 2
+    assert "'secrets' is none of lake, models" in refused.output
