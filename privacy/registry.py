@@ -258,6 +258,12 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         RedisStore(pattern="sv:epoch"),
     ),
     _impersonal(
+        "folders",
+        "Folders outside the database that held data once, so that one which is not mounted is not taken for an empty one.",
+        "Names of folders and times.",
+        _table("requests", "folders"),
+    ),
+    _impersonal(
         "retraining",
         "Models that must be trained again after an erasure, and by when.",
         "Request ids, asset keys and times.",
