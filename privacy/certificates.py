@@ -18,6 +18,7 @@ import psycopg
 
 from privacy import audit, request_steps, signing, unlearning
 from privacy.contracts import AssetContract, Unlearn
+from privacy.coverage import not_searched
 from privacy.database import Role, connect
 from privacy.duties import describe
 from privacy.registry import Registry
@@ -37,6 +38,7 @@ __all__ = [
 FORMAT = "selvedge/erasure-certificate/1"
 _ACTION = "erasure certified"
 _ACTOR = "privacy requests"
+_IDENTIFIERS = "platform/identifiers"
 _BEFORE = ("online", "retain")
 _PLACES = {
     "platform/registry": "stores",
@@ -56,13 +58,18 @@ class CertificateUnavailableError(LookupError):
 
 @dataclass(frozen=True)
 class Checked:
-    """What a certificate that holds says: which request, when completed, how many assets, and what is still due."""
+    """What a certificate that holds says: which request, when completed, how many assets, what is still due, what was not searched.
+
+    `link` is the entry of the audit log that it was chained to.
+    """
 
     request_id: UUID
     completed: datetime
     assets: int
     key_id: str
     retraining_due: tuple[str, ...]
+    not_searched: tuple[str, ...]
+    link: audit.Link
 
 
 def prepare(request_id: UUID, registry: Registry) -> Mapping[str, Any]:
@@ -86,6 +93,8 @@ def prepare(request_id: UUID, registry: Registry) -> Mapping[str, Any]:
         "models": [_model(contract, due) for contract in registry.contracts if contract.unlearn],
         "kept_by_law": list(_kept(registry, steps)),
         "searched": {name: _searched(place, steps) for place, name in _PLACES.items()},
+        "identifiers_searched": _utc(_step(_IDENTIFIERS, "verify", steps).updated),
+        "not_searched": not_searched(),
     }
 
 
@@ -133,6 +142,10 @@ def check(certificate: bytes, public_pem: bytes) -> Checked:
         signature = base64.b64decode(document.pop("signature"), validate=True)
         _require(document["format"] == FORMAT, f"it is not a certificate of the form {FORMAT}")
         signing.verify(public_pem, _message(document), signature)
+        _require(
+            document["key_id"] == signing.key_id(public_pem),
+            "it says that another key signed it than the one that did",
+        )
         _check_chain(document)
         _check_content(document)
         return Checked(
@@ -142,6 +155,12 @@ def check(certificate: bytes, public_pem: bytes) -> Checked:
             key_id=document["key_id"],
             retraining_due=tuple(
                 model["asset"] for model in document["models"] if model.get("due")
+            ),
+            not_searched=tuple(map(str, document.get("not_searched", ()))),
+            link=audit.Link(
+                document["audit"]["entry"],
+                bytes.fromhex(document["audit"]["hash"]),
+                f"the given certificate of request {document['request_id']}",
             ),
         )
     except signing.InvalidSignatureError as error:

@@ -4,9 +4,9 @@ A search proves an erasure only where it reached everything. So each table, lake
 must belong to a contract, or to a system that is named here with how it is searched; one that does not fails the verification.
 """
 
-import os
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from privacy.contracts import (
     Artifacts,
@@ -18,12 +18,20 @@ from privacy.contracts import (
     RedisStream,
 )
 from privacy.database import Role, connect
+from privacy.file_tree import walk
 from privacy.registry import Registry
 from privacy.settings import platform_settings
 from privacy.stores import handler_for
 from privacy.stores.redis import key_regex, redis_client
 
-__all__ = ["STATE_FOLDERS", "SYSTEM_SCHEMAS", "SYSTEM_TABLES", "places", "unknown_places"]
+__all__ = [
+    "STATE_FOLDERS",
+    "SYSTEM_SCHEMAS",
+    "SYSTEM_TABLES",
+    "not_searched",
+    "places",
+    "unknown_places",
+]
 
 # Schemas of other systems: their tables come and go with versions of theirs, and every row of them is searched.
 SYSTEM_SCHEMAS = {"dagster": "Dagster's run and event storage", "feast": "Feast's registry"}
@@ -74,6 +82,27 @@ def unknown_places(registry: Registry) -> tuple[list[str], int]:
     return [place for place, known in found if not known], len(found)
 
 
+def not_searched() -> list[str]:
+    """What an erasure's search does not reach on this platform, for its certificate to say."""
+    settings = platform_settings()
+    beyond = [
+        "the shop's own database and files, which the platform only reads",
+        "backups: one that is put back is refused until it is erased again",
+        "what recipients outside the shop were given, if there are any",
+    ]
+    if settings.postgres_url:
+        beyond.append(
+            "the files of the Postgres server, which is not the platform's own: dead rows, statistics, write-ahead log, "
+            "archive, replicas (every row of every table was searched)"
+        )
+    if settings.redis_url:
+        beyond.append(
+            "the files of the Redis server, which is not the platform's own: dump, append-only file, replicas, other "
+            "databases (every key of this one was searched)"
+        )
+    return beyond
+
+
 def _tables(contracts: Iterable[AssetContract]) -> Iterator[tuple[str, bool]]:
     known = set(SYSTEM_TABLES)
     for contract in contracts:
@@ -91,15 +120,16 @@ def _tables(contracts: Iterable[AssetContract]) -> Iterator[tuple[str, bool]]:
 def _lake_tables(contracts: Iterable[AssetContract]) -> Iterator[tuple[str, bool]]:
     """Delta tables, and folders of the lake in which there is none."""
     known = {c.store.path for c in contracts if isinstance(c.store, DeltaStore)}
-    root = platform_settings().lake_dir
-    for folder, folders, _ in os.walk(root):
+    root, unlisted = platform_settings().lake_dir, list[Path]()
+    for folder, folders, _ in walk(root, unlisted.append):
+        path = str(folder.relative_to(root))
         if "_delta_log" in folders:
-            path = os.path.relpath(folder, root)
             yield f"Delta table {path}", path in known
             folders.clear()
-        elif folder != str(root) and not folders:
-            path = os.path.relpath(folder, root)
+        elif folder != root and not folders:
             yield f"folder lake/{path}", path == _LOCKS
+    for folder in unlisted:
+        yield f"folder lake/{folder.relative_to(root)}, which cannot be listed,", False
 
 
 def _models(contracts: Iterable[AssetContract]) -> Iterator[tuple[str, bool]]:

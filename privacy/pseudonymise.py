@@ -182,7 +182,7 @@ class Pseudonymiser:
         ends = self._readmission.ends(raw[subject], self._kind)
         if ends is not None:
             back = raw.filter(self._readmission.came_back(raw, table.anew, ends))
-            self._pseudonyms(back[subject])
+            self._pseudonyms(back[subject], create=True)
 
     def _forget_if_changed(self) -> None:
         state = tombstones.state()

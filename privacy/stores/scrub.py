@@ -6,6 +6,7 @@ statistics; deleting a Redis key leaves the command that wrote it in the append-
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -17,9 +18,15 @@ from privacy.file_search import needles_of, search_files
 from privacy.settings import platform_settings
 from privacy.stores.base import StoreError, StoreLockedError
 from privacy.stores.postgres import relation_exists
-from privacy.stores.redis import redis_client
+from privacy.stores.redis import empty_server_logs, redis_client
 
-__all__ = ["remove_built", "scrub_postgres", "scrub_redis", "trim_write_ahead_log"]
+__all__ = [
+    "forget_commands",
+    "remove_built",
+    "scrub_postgres",
+    "scrub_redis",
+    "trim_write_ahead_log",
+]
 
 _LOCK_TIMEOUT = "60s"
 _BUILT = ("dbt", "dagster/storage", "dagster/compute-logs")
@@ -40,6 +47,30 @@ def scrub_postgres(tables: Iterable[tuple[str, str]]) -> int:
                 count += 1
     trim_write_ahead_log()
     return count
+
+
+def tables_with_bytes(needles: Sequence[bytes]) -> set[tuple[str, str]]:
+    """Tables (schema, name) in whose files (embedded server only) `needles` are found, in rows that are dead as well."""
+    data = platform_settings().home / "postgres"
+    nodes = {_file_node(path) for path in search_files(data, needles).holding}
+    with connect(Role.PRIVACY) as connection:
+        rows = connection.execute(
+            "select n.nspname, coalesce(owner.relname, c.relname) "
+            "from unnest(%s::oid[]) as f join pg_class c on c.oid = pg_filenode_relation(0, f) "
+            "left join pg_index i on i.indexrelid = c.oid left join pg_class t on t.reltoastrelid = c.oid "
+            "left join pg_class owner on owner.oid = coalesce(i.indrelid, t.oid) "
+            "join pg_namespace n on n.oid = coalesce(owner.relnamespace, c.relnamespace) "
+            "join pg_roles o on o.oid = coalesce(owner.relowner, c.relowner) "
+            "where n.nspname !~ '^pg_' and (pg_has_role(o.oid, 'member') or o.rolname = %s)",
+            [[node for node in nodes if node], LEDGER_OWNER],
+        ).fetchall()
+    return {(schema, table) for schema, table in rows}
+
+
+def _file_node(path: Path) -> int | None:
+    """The file node of a relation's file ``base/<database>/<node>[_fork][.segment]``; None for any other file."""
+    node = path.name.partition(".")[0].partition("_")[0]
+    return int(node) if path.parent.parent.name == "base" and node.isdigit() else None
 
 
 def _rewrite(connection: psycopg.Connection[Any], schema: str, table: str) -> None:
@@ -83,8 +114,12 @@ def trim_write_ahead_log() -> None:
 
 
 def scrub_redis() -> int:
-    """Rewrite the append-only file and the dump where Redis keeps them; returns how many files were rewritten."""
+    """Rewrite the append-only file and the dump where Redis keeps them, and empty its logs of commands; returns how many files.
+
+    A log of slow commands holds the keys that they named.
+    """
     with redis_client() as client:
+        empty_server_logs(client)
         appends = bool(client.info("persistence")["aof_enabled"])
         dumps = bool(client.config_get("save").get("save"))
         if appends:
@@ -99,6 +134,13 @@ def scrub_redis() -> int:
     return int(appends) + int(dumps)
 
 
+def forget_commands() -> int:
+    """Empty Redis's logs of commands: a search by handlers names whom it searches for; returns how many logs."""
+    with redis_client() as client:
+        empty_server_logs(client)
+    return 1
+
+
 def remove_built(pseudonyms: Sequence[str]) -> int:
     """Delete the artefacts of builds and the logs of runs that hold a pseudonym, which none should; returns how many.
 
@@ -107,6 +149,7 @@ def remove_built(pseudonyms: Sequence[str]) -> int:
     home, needles = platform_settings().home, needles_of(pseudonyms)
     held = [path for name in _BUILT for path in search_files(home / name, needles).holding]
     for path in held:
+        path.resolve().unlink(missing_ok=True)  # where a link leads
         path.unlink(missing_ok=True)
     return len(held)
 

@@ -22,6 +22,7 @@ from privacy.verification import search_postgres, search_redis, search_state, un
 from tests.adversarial.injections import (
     Injection,
     Scene,
+    broken_link,
     by_statements,
     counted,
     forged,
@@ -30,6 +31,7 @@ from tests.adversarial.injections import (
     in_the_audit_log,
     in_the_journal,
     late_row_in_the_lake,
+    linked_file,
     model_row,
     older_folder,
     older_redis,
@@ -124,6 +126,8 @@ FAULTS: Mapping[str, Injection] = {
     "a vector of a subject": holding("models/lightfm/forgotten.npy", vector),
     "a line of dbt": holding("dbt/target/run/forgotten.sql"),
     "a log of a Dagster run": holding("dagster/storage/forgotten.log"),
+    "a linked folder": linked_file,
+    "a link that leads nowhere": broken_link,
     "a temporary file": holding("tmp/forgotten.txt"),
     "an event of a Dagster run": by_statements(
         "insert into dagster.event_logs (run_id, event) values ('forgotten', %(erased)s)",
@@ -164,15 +168,24 @@ FAULTS: Mapping[str, Injection] = {
     "two entries of the audit log exchanged": in_the_audit_log(
         "update audit.log set entry_id = case entry_id when 1 then 999999 else 1 end where entry_id in (1, 2)"
     ),
+    "an audit log without its end": in_the_audit_log(
+        "delete from audit.log where entry_id >= (select min((certificate::json -> 'audit' ->> 'entry')::bigint) "
+        "from requests.certificates)"
+    ),
+    "an emptied audit log": in_the_audit_log("truncate audit.log"),
     "an entry at another time": in_the_audit_log("update audit.log set at = at - interval '1 day' where entry_id = 1"),
     "a forged count": forged(counted),
     "an asset left out of the certificate": forged(lambda document: document["assets"].pop()),
+    "a certificate that hides what was not searched": forged(
+        lambda document: document["not_searched"].pop()
+    ),
     "a certificate of another request": forged(
         lambda document: document.update(request_id=str(UUID(int=1)))
     ),
     "a certificate with a foreign link": forged(lambda document: document["audit"].update(hash="00" * 32)),
     "a certificate without its signature": forged(lambda document: document.pop("signature")),
     "a certificate signed by another key": signed(lambda _: None, Ed25519PrivateKey.generate()),
+    "a certificate that names another key": signed(lambda document: document.update(key_id="0" * 16)),
     "a certificate with a place not searched": signed(unsearched("tables of Postgres")),
     "a certificate with an asset not verified": signed(unverified),
     # The journal of tombstones, and restores.
