@@ -11,7 +11,6 @@ import psycopg
 
 from privacy import audit, requests
 from privacy.database import Role, connect
-from privacy.fingerprints import unseal
 from privacy.privacy_request import (
     COLUMNS,
     ExtensionReason,
@@ -22,6 +21,7 @@ from privacy.privacy_request import (
     from_row,
     get,
 )
+from privacy.request_records import is_of, unsealed_subject
 from privacy.withholding import lift as lift_objections
 
 __all__ = ["DecisionRefusedError", "check_identity", "extend", "lift", "reject", "resume"]
@@ -108,7 +108,7 @@ def lift(request_id: UUID, pseudonym: str, actor: str) -> PrivacyRequest:
             "Only a restriction or an objection that is in force can be lifted; "
             f"this is a request for {request.kind.value}, {request.status.value}."
         )
-    if not requests.is_of(request_id, pseudonym):
+    if not is_of(request_id, pseudonym):
         raise DecisionRefusedError("The request was made by somebody else.")
     lift_objections(request.kind, pseudonym)
     if request.lifted is not None:
@@ -170,5 +170,4 @@ def _subject_of(request_id: UUID) -> str:
             "select detail ->> 'subject' from requests.privacy_requests where request_id = %s",
             [request_id],
         ).fetchone()
-    assert row is not None
-    return unseal(requests.bound(request_id), row[0]).decode()
+    return unsealed_subject(request_id, row[0] if row else None)

@@ -1,48 +1,35 @@
 """Privacy requests: received once, worked on until they are complete, honest when they are not.
 
-Where a request can stand is drawn in `privacy.privacy_request`; what officers decide about one is in `privacy.decisions`.
-
-A request asked again while one of the same kind for the same subject is open is that same request. It holds no pseudonym: a keyed
-fingerprint recognises it, and the pseudonym is sealed in it only until it completes.
+Where a request can stand is drawn in `privacy.privacy_request`; what is recorded of one, `privacy.request_records` knows; what
+officers decide about one is in `privacy.decisions`.
 """
 
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid4
-
-import psycopg
+from uuid import UUID
 
 from privacy import access, audit, certificates, idempotency, registry, request_steps
 from privacy.access import Explainer
 from privacy.certificates import CertificateError
 from privacy.database import Role, connect, reusing
 from privacy.erasure import erase_everywhere, erase_online
-from privacy.fingerprints import (
-    SealError,
-    fingerprint,
-    fingerprints,
-    keyed_hash,
-    seal,
-    unseal,
-)
-from privacy.keys import KeyProvider, KeyProviderError
+from privacy.fingerprints import SealError
+from privacy.keys import KeyProviderError
 from privacy.privacy_request import (
-    COLUMNS,
     TO_DO,
-    UNDECIDED,
     PrivacyRequest,
     RequestKind,
     RequestStatus,
     UnknownRequestError,
-    from_row,
     get,
     listed,
 )
 from privacy.rectification import Corrections, rectify
 from privacy.registry import Registry
+from privacy.request_records import create, unsealed_corrections, unsealed_subject
 from privacy.request_steps import Subject
 from privacy.signing import SigningError
 from privacy.stores.scrub import scrub_postgres
@@ -56,110 +43,24 @@ __all__ = [
     "RequestStatus",
     "UnknownRequestError",
     "act_at_once",
-    "bound",
     "create",
     "export_of",
     "get",
-    "is_of",
     "listed",
     "process",
     "process_open",
-    "renew_seals",
     "submit",
     "submit_erasures",
 ]
 
 _PROCESSING = 0x53565052  # advisory lock: one process works on requests at a time
-_NEW = "request_id, kind, fingerprint, content, status, expected_completion_time, detail"
 # What keeps a single request from being worked on: its seal, a key that is gone, its subject's data key.
 _UNREADABLE = (SealError, KeyProviderError, VaultError)
 _OWN_STORE, _CERTIFICATES = "platform/privacy_requests", "platform/certificates"
-# What a request keeps sealed until it is closed; all of it is sealed at one time.
-_SEALED = ("subject", "corrections")
-# Art. 12(3): within one month of receipt.
-_TIME_LIMIT = "now() + interval '1 month'"
 
 
 class ExportUnavailableError(RuntimeError):
     """The export is not ready, has expired, or is of a request that has none; says which."""
-
-
-def create(
-    kind: RequestKind,
-    pseudonym: str,
-    actor: str,
-    *,
-    corrections: Corrections | None = None,
-    idempotency_key: str | None = None,
-    check_identity: bool = False,
-) -> tuple[PrivacyRequest, bool]:
-    """Record a request; returns it, and whether it is new.
-
-    An open one of the same kind, subject and corrections is not made twice, nor is one with the same `idempotency_key` of the
-    same actor, open or closed. `check_identity` lets it wait until an officer resumes it. Raises
-    idempotency.KeyReusedError where the key came with another request before.
-    """
-    asked = json.dumps([kind, pseudonym, _text(corrections)])
-    with connect(Role.PRIVACY) as connection:
-        if idempotency_key is not None:
-            earlier = idempotency.claimed(connection, actor, idempotency_key, asked)
-            if earlier is not None:
-                return _read(connection, earlier), False
-        request, new = _find_or_insert(connection, kind, pseudonym, corrections, check_identity)
-        if idempotency_key is not None:
-            idempotency.claim(connection, actor, idempotency_key, asked, request.request_id)
-        if new:
-            detail = {"request_id": str(request.request_id)}
-            audit.record(actor, f"{kind.value} requested", detail, connection)
-    return request, new
-
-
-def _find_or_insert(
-    connection: Any,
-    kind: RequestKind,
-    pseudonym: str,
-    corrections: Corrections | None,
-    check_identity: bool,
-) -> tuple[PrivacyRequest, bool]:
-    connection.execute(
-        "select pg_advisory_xact_lock(('x' || left(encode(%s, 'hex'), 16))::bit(64)::bigint)",
-        [fingerprint(kind, pseudonym)],
-    )
-    content = None if corrections is None else keyed_hash("content", _text(corrections))
-    row = connection.execute(
-        f"select {COLUMNS} from requests.privacy_requests where kind = %s and fingerprint = any(%s) "  # noqa: S608 (constant column names)
-        "and status = any(%s) and content is not distinct from %s",
-        [kind.value, fingerprints(pseudonym), list(UNDECIDED), content],
-    ).fetchone()
-    if row is not None:
-        return from_row(row), False
-    request_id = uuid4()
-    sealed = {"subject": seal(bound(request_id), pseudonym.encode())}
-    if corrections is not None:
-        sealed["corrections"] = seal(bound(request_id), _text(corrections).encode())
-    if check_identity:
-        sealed["paused_since"] = datetime.now(UTC).isoformat()
-    row = connection.execute(
-        f"insert into requests.privacy_requests ({_NEW}) values (%s, %s, %s, %s, %s, {_TIME_LIMIT}, %s) "  # noqa: S608
-        f"returning {COLUMNS}",
-        [
-            request_id,
-            kind.value,
-            fingerprint(kind, pseudonym),
-            content,
-            "identity_check" if check_identity else "received",
-            json.dumps(sealed),
-        ],
-    ).fetchone()
-    return from_row(row), True
-
-
-def _read(connection: Any, request_id: UUID) -> PrivacyRequest:
-    row = connection.execute(
-        f"select {COLUMNS} from requests.privacy_requests where request_id = %s",  # noqa: S608
-        [request_id],
-    ).fetchone()
-    return from_row(row)
 
 
 def submit(
@@ -213,16 +114,6 @@ def act_at_once(request: PrivacyRequest, pseudonym: str) -> PrivacyRequest:
     return get(request.request_id)
 
 
-def is_of(request_id: UUID, pseudonym: str) -> bool:
-    """Whether the request is one of this subject."""
-    with connect(Role.PRIVACY) as connection:
-        row = connection.execute(
-            "select 1 from requests.privacy_requests where request_id = %s and fingerprint = any(%s)",
-            [request_id, fingerprints(pseudonym)],
-        ).fetchone()
-    return row is not None
-
-
 def export_of(request_id: UUID) -> tuple[bytes, datetime]:
     """The ZIP of a completed request for access or portability, and when it expires.
 
@@ -237,27 +128,6 @@ def export_of(request_id: UUID) -> tuple[bytes, datetime]:
     if found is None:
         raise ExportUnavailableError("The export has expired: make another request.")
     return found
-
-
-def renew_seals(connection: psycopg.Connection[Any], keys: KeyProvider, limit: int) -> int:
-    """Seal the subjects and corrections of open requests anew that are sealed under an older key; returns how many."""
-    rows = connection.execute(
-        "select request_id, detail from requests.privacy_requests where detail ? 'subject' "
-        "and split_part(detail ->> 'subject', '.', 1)::int <> %s limit %s for update skip locked",
-        [keys.current("wrapping").version, limit],
-    ).fetchall()
-    for request_id, detail in rows:
-        name = bound(request_id)
-        renewed = {
-            part: seal(name, unseal(name, detail[part], keys), keys)
-            for part in _SEALED
-            if part in detail
-        }
-        connection.execute(
-            "update requests.privacy_requests set detail = detail || %s::jsonb where request_id = %s",
-            [json.dumps(renewed), request_id],
-        )
-    return len(rows)
 
 
 def process(request_id: UUID, explain: Explainer | None = None) -> PrivacyRequest:
@@ -313,13 +183,12 @@ def _exports(explain: Explainer | None) -> dict[RequestKind, _Performer]:
 def _rectify(subject: Subject, found: Registry) -> bool:
     with connect(Role.PRIVACY) as connection:
         row = connection.execute(
-            "select detail ->> 'corrections', created from requests.privacy_requests where request_id = %s",
+            "select detail ->> 'corrections' from requests.privacy_requests where request_id = %s",
             [subject.request_id],
         ).fetchone()
-    if row is None or row[0] is None:
-        raise SealError("An open rectification holds no sealed corrections: ask for it anew.")
-    plain = unseal(bound(subject.request_id), row[0])
-    return rectify(subject, Corrections.model_validate_json(plain), row[1], found)
+    corrections = unsealed_corrections(subject.request_id, row[0] if row else None)
+    received = request_steps.received([subject.request_id])[subject.request_id]
+    return rectify(subject, corrections, received, found)
 
 
 _AT_ONCE: dict[RequestKind, _Performer] = {
@@ -379,9 +248,7 @@ def _begin(request_id: UUID) -> Subject:
             "where request_id = %s and status = any(%s) returning detail ->> 'subject'",
             [request.attempts + 1, request_id, list(TO_DO)],
         ).fetchone()
-    if row is None or row[0] is None:
-        raise SealError("An open privacy request holds no sealed subject: ask for it anew.")
-    return Subject(request_id, unseal(bound(request_id), row[0]).decode())
+    return Subject(request_id, unsealed_subject(request_id, row[0] if row else None))
 
 
 def _finish(subjects: Sequence[Subject], done: bool, certified_by: Registry | None = None) -> None:
@@ -428,12 +295,3 @@ def _leave_open(request_id: UUID, missing: Sequence[str]) -> None:
 def _audit(action: str, request_id: UUID, missing: int, connection: Any) -> None:
     detail = {"request_id": str(request_id), "unfinished_steps": missing}
     audit.record("privacy requests", f"request {action}", detail, connection)
-
-
-def bound(request_id: UUID) -> str:
-    """What the sealed parts of a request are bound to."""
-    return f"privacy request|{request_id}"
-
-
-def _text(corrections: Corrections | None) -> str:
-    return "" if corrections is None else corrections.model_dump_json(exclude_unset=True)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from fastapi import Depends, Header, Request
 
-from privacy import requests
+from privacy import request_records, requests
 from privacy.privacy_request import PrivacyRequest, RequestKind, UnknownRequestError
 from privacy.requester import identify
 from serving.auth import Scope
@@ -57,7 +57,7 @@ class Caller:
             return requests.get(request_id)
         requester = identify(self.token or "")
         count_requester(requester.limited_by)
-        own = requests.is_of(request_id, requester.pseudonym)
+        own = request_records.is_of(request_id, requester.pseudonym)
         try:
             request = requests.get(request_id)
         except UnknownRequestError:
