@@ -7,7 +7,7 @@ The key is ``sv:consent:{<pseudonym>}``. Serving asks for it in the same pipelin
     decode(reply).serves(Purpose.PERSONALISATION, "models/lightfm")
 
 A missing key (never agreed, erased, expired) serves nothing that needs consent, and neither does the mask of somebody who opted out of the masks
-themselves: theirs stays without a bit. The ledger is the truth; `refresh` follows a statement at once, and `write_all` writes every subject daily,
+themselves or restricted every use: theirs stays without a bit. The ledger is the truth; `refresh` follows a statement at once, and `write_all` writes every subject daily,
 well before the keys expire, and corrects whatever differs from the ledger.
 """
 
@@ -115,8 +115,8 @@ class _Row:
     objection_id: int
 
     def fields(self) -> tuple[int, str, int, int]:
-        """The values of `_WRITTEN_FIELDS`; no bit for who opted out of the masks."""
-        opted_out = ASSET_KEY in self.objections.split(",")
+        """The values of `_WRITTEN_FIELDS`; no bit for who opted out of the masks, or restricted every use."""
+        opted_out = bool({ASSET_KEY, EVERYTHING} & set(self.objections.split(",")))
         bits = 0 if opted_out else purpose_mask(Purpose(name) for name in self.purposes)
         return bits, self.objections, self.records, self.objection_id
 

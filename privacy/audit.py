@@ -8,7 +8,6 @@ those that others were given.
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,12 +16,9 @@ from typing import Any
 import psycopg
 
 from privacy.database import Role, connect
+from privacy.pseudonym_texts import names_somebody
 
 __all__ = ["AuditError", "AuditReport", "Entry", "Link", "check", "entry_hash", "find", "record"]
-
-# A pseudonym is 32 hexadecimal digits on their own; a UUID, written with hyphens, is not one.
-_PSEUDONYM = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
-
 
 _ENTRY = "entry_id, at, actor, action, detail::text, prev_hash, hash"
 _GENESIS = hashlib.sha256(b"selvedge audit log").digest()
@@ -76,7 +72,7 @@ def record(
     `detail` holds request ids, asset keys and counts. Raises AuditError where it holds what looks like a pseudonym.
     """
     text = json.dumps(detail, sort_keys=True)
-    if _PSEUDONYM.search(text):
+    if names_somebody(text):
         raise AuditError(
             f"The audit entry '{action}' would hold a pseudonym: record the request's id and counts instead."
         )

@@ -21,6 +21,7 @@ from privacy.privacy_request import (
     from_row,
     get,
 )
+from privacy.request_records import is_of
 from privacy.request_seals import subject_of
 from privacy.vault import IdentifierConflictError
 from privacy.withholding import lift as lift_objections
@@ -123,7 +124,7 @@ def lift(request_id: UUID, pseudonym: str, actor: str) -> PrivacyRequest:
             "Only a restriction or an objection that is in force can be lifted; "
             f"this is a request for {request.kind.value}, {request.status.value}."
         )
-    if not requests.is_of(request_id, pseudonym):
+    if not is_of(request_id, pseudonym):
         raise DecisionRefusedError("The request was made by somebody else.")
     lift_objections(request.kind, pseudonym)
     if request.lifted is not None:

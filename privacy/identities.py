@@ -26,6 +26,7 @@ from privacy.keys import KeyName, KeyProvider, key_provider
 from privacy.vault_rows import (
     NewIdentifier,
     NewSubject,
+    Owner,
     contest,
     creating,
     insert,
@@ -242,23 +243,32 @@ class Identities:
 
     def _hashed(self, connection: _Connection, kind: str, names: Sequence[str]) -> _Hashed:
         """Raises VaultError where the database knows a newer version of the lookup key than this process."""
-        keys = self._keys.versions("lookup")
-        self._refuse_old(connection, "lookup", keys[0].version)
+        # In this order: a rotation writes a key before it registers it.
+        required, keys = required_version(connection, "lookup"), self._keys.versions("lookup")
+        _refuse_old("lookup", required, keys[0].version)
         messages = [canonical(kind, name) for name in names]
         hashed = (hmac_sha256(key.material, messages) for key in keys)
         return _Hashed(keys[0].version, list(zip(*hashed, strict=True)))
 
-    def _refuse_old(self, connection: _Connection, key: KeyName, version: int) -> None:
-        if required_version(connection, key) > version:
-            raise VaultError(
-                f"The {key} key has been rotated, and this process holds its old version only: give it the new keys."
-            )
+    def _owners(
+        self, connection: _Connection, kind: str, names: Sequence[str]
+    ) -> Mapping[int, Owner]:
+        """Position to owner, for those of the normalised identifiers that are stored.
+
+        Looked for again where the lookup key was rotated meanwhile: a row may have been brought to the new version just before it
+        was looked for under the old one. Whether somebody was found makes no difference, so that it takes no longer either.
+        """
+        while True:
+            hashed = self._hashed(connection, kind, names)
+            found = owners(connection, hashed.lookups)
+            if self._keys.current("lookup").version == hashed.version:
+                return found
 
     def _resolve_names(
         self, kind: str, names: Sequence[str], *, create: bool
     ) -> dict[str, str | None]:
         with self._connect() as connection:
-            found = owners(connection, self._hashed(connection, kind, names).lookups)
+            found = self._owners(connection, kind, names)
             made: dict[str, str] = {}
             if create and len(found) < len(names):
                 creating(connection)
@@ -276,8 +286,11 @@ class Identities:
         self, connection: _Connection, kind: str, made: Mapping[str, str], hashed: _Hashed
     ) -> None:
         """Add subjects with one identifier each: `made` maps the normalised identifier to the pseudonym."""
-        wrapping = self._keys.current("wrapping")
-        self._refuse_old(connection, "wrapping", wrapping.version)
+        required, wrapping = (
+            required_version(connection, "wrapping"),
+            self._keys.current("wrapping"),
+        )
+        _refuse_old("wrapping", required, wrapping.version)
         keys, wrapper = os.urandom(DATA_KEY * len(made)), AESGCM(wrapping.material)
         data_keys = [keys[start : start + DATA_KEY] for start in range(0, len(keys), DATA_KEY)]
         wrapped = seal_many([wrapper] * len(made), made.values(), data_keys)
@@ -305,7 +318,7 @@ class Identities:
             claims.setdefault(name, set()).add(pseudonym)
         names = list(claims)
         with self._connect() as connection:
-            found = owners(connection, self._hashed(connection, kind, names).lookups)
+            found = self._owners(connection, kind, names)
             if all(
                 at in found and (found[at].contested or claims[name] == {found[at].pseudonym})
                 for at, name in enumerate(names)
@@ -335,6 +348,13 @@ class Identities:
             wrapper = wrapping.get(version) or AESGCM(self._keys.get("wrapping", version).material)
             ciphers[pseudonym] = AESGCM(opened(wrapper, pseudonym, wrapped))
         return ciphers
+
+
+def _refuse_old(key: KeyName, required: int, held: int) -> None:
+    if required > held:
+        raise VaultError(
+            f"The {key} key has been rotated, and this process holds its old version only: give it the new keys."
+        )
 
 
 def opened(cipher: AESGCM, bound: str, sealed: bytes) -> bytes:

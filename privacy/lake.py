@@ -1,7 +1,7 @@
 """Delta tables of the lake: created, appended to, replaced and erased so that no pseudonym outlives its rows.
 
 Two places keep copies of column values apart from the rows: per-file statistics in the transaction log, which
-`create_or_open` switches off for columns that find a person or hold their words, and the predicate of a ``DELETE``, which the log records
+`create_or_open` switches off for columns that find a person, hold their words or may be corrected, and the predicate of a ``DELETE``, which the log records
 literally. So rows are erased by a merge with a table of pseudonyms, and the files that held them are vacuumed at once.
 Merges stream their source (``streamed_exec=True``): without it delta-rs derives a range of keys from the source to prune
 files, and writes that range, which for one erased subject is the pseudonym itself, into the log.
@@ -42,11 +42,15 @@ __all__ = [
     "holds",
     "open_table",
     "overdue",
+    "purge",
     "replace",
     "table_path",
 ]
 
-IDENTIFYING_COLUMNS = frozenset({"pseudonym", "session", "source_key", "query"})
+# What finds a person, holds their words, or is theirs to correct (`privacy.rectification`).
+IDENTIFYING_COLUMNS = frozenset(
+    {"pseudonym", "session", "source_key", "query", "product_id", "size"}
+)
 _LOCKS = ".locks"
 _STATISTICS = "delta.dataSkippingStatsColumns"
 _KEEP_OLD_FILES_HOURS = 24
@@ -258,6 +262,12 @@ def _expire_nobodys(path: str | Path, column: str, due: pa.Scalar, subject: str 
         streamed_exec=True,
     )
     return int(merge.when_matched_delete().execute()["num_target_rows_deleted"])
+
+
+def purge(path: str | Path) -> None:
+    """Delete every file of the table that is not in use, where there is such a table."""
+    if exists(path):
+        _vacuum(path, 0)
 
 
 def count(path: str | Path, column: str | None = None, pseudonym: str | None = None) -> int:

@@ -4,7 +4,6 @@ A step is one operation on one asset for one request. It is `running` before its
 the reason where the store refused. Steps that are done are skipped; a step that was cut short is repeated.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ from uuid import UUID
 import psycopg
 
 from privacy.database import Role, connect
+from privacy.pseudonym_texts import without_pseudonyms
 
 __all__ = [
     "Step",
@@ -26,7 +26,6 @@ __all__ = [
     "touched",
 ]
 
-_PSEUDONYM = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 _LONGEST = 400
 
 Counts = Mapping[str, int]
@@ -87,7 +86,7 @@ def describe(error: BaseException) -> str:
         text = f"{error.sqlstate}: {text}" if error.sqlstate else text
     else:
         text = " ".join(str(error).split())
-    return _PSEUDONYM.sub("(pseudonym)", f"{type(error).__name__}: {text}")[:_LONGEST]
+    return without_pseudonyms(f"{type(error).__name__}: {text}")[:_LONGEST]
 
 
 def steps_of(request_id: UUID) -> list[Step]:

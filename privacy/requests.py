@@ -1,45 +1,36 @@
 """Privacy requests: received once, worked on until they are complete, honest when they are not.
 
-Where a request can stand is drawn in `privacy.privacy_request`; what officers decide about one is in `privacy.decisions`.
-
-A request asked again while one of the same kind for the same subject is open is that same request. It holds no pseudonym: a keyed
-fingerprint recognises it, and the pseudonym is sealed in it only until it completes.
+Where a request can stand is drawn in `privacy.privacy_request`; what is recorded of one, `privacy.request_records` knows; what
+officers decide about one is in `privacy.decisions`.
 """
 
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from privacy import access, audit, certificates, idempotency, registry, request_steps
 from privacy.access import Explainer
 from privacy.certificates import CertificateError
 from privacy.database import Role, connect, reusing
 from privacy.erasure import erase_everywhere, erase_online
-from privacy.fingerprints import (
-    SealError,
-    fingerprint,
-    fingerprints,
-    keyed_hash,
-)
+from privacy.fingerprints import SealError
 from privacy.keys import KeyProviderError
 from privacy.privacy_request import (
-    COLUMNS,
     TO_DO,
-    UNDECIDED,
     PrivacyRequest,
     RequestKind,
     RequestStatus,
     UnknownRequestError,
-    from_row,
     get,
     listed,
 )
 from privacy.rectification import Corrections, rectify
 from privacy.registry import Registry
-from privacy.request_seals import corrections_of, sealed, subject_of, text_of
+from privacy.request_records import create
+from privacy.request_seals import corrections_of, subject_of
 from privacy.request_steps import Subject
 from privacy.signing import SigningError
 from privacy.stores.scrub import scrub_postgres
@@ -56,7 +47,6 @@ __all__ = [
     "create",
     "export_of",
     "get",
-    "is_of",
     "listed",
     "process",
     "process_open",
@@ -66,92 +56,13 @@ __all__ = [
 ]
 
 _PROCESSING = 0x53565052  # advisory lock: one process works on requests at a time
-_NEW = "request_id, kind, fingerprint, content, status, expected_completion_time, detail"
 # What keeps a single request from being worked on: its seal, a key that is gone, its subject's data key.
 _UNREADABLE = (SealError, KeyProviderError, VaultError)
 _OWN_STORE, _CERTIFICATES = "platform/privacy_requests", "platform/certificates"
-# Art. 12(3): within one month of receipt.
-_TIME_LIMIT = "now() + interval '1 month'"
 
 
 class ExportUnavailableError(RuntimeError):
     """The export is not ready, has expired, or is of a request that has none; says which."""
-
-
-def create(
-    kind: RequestKind,
-    pseudonym: str,
-    actor: str,
-    *,
-    corrections: Corrections | None = None,
-    idempotency_key: str | None = None,
-    check_identity: bool = False,
-) -> tuple[PrivacyRequest, bool]:
-    """Record a request; returns it, and whether it is new.
-
-    An open one of the same kind, subject and corrections is not made twice, nor is one with the same `idempotency_key` of the
-    same actor, open or closed. `check_identity` lets it wait until an officer resumes it. Raises
-    idempotency.KeyReusedError where the key came with another request before.
-    """
-    asked = json.dumps([kind, pseudonym, text_of(corrections)])
-    with connect(Role.PRIVACY) as connection:
-        if idempotency_key is not None:
-            earlier = idempotency.claimed(connection, actor, idempotency_key, asked)
-            if earlier is not None:
-                return _read(connection, earlier), False
-        request, new = _find_or_insert(connection, kind, pseudonym, corrections, check_identity)
-        if idempotency_key is not None:
-            idempotency.claim(connection, actor, idempotency_key, asked, request.request_id)
-        if new:
-            detail = {"request_id": str(request.request_id)}
-            audit.record(actor, f"{kind.value} requested", detail, connection)
-    return request, new
-
-
-def _find_or_insert(
-    connection: Any,
-    kind: RequestKind,
-    pseudonym: str,
-    corrections: Corrections | None,
-    check_identity: bool,
-) -> tuple[PrivacyRequest, bool]:
-    connection.execute(
-        "select pg_advisory_xact_lock(('x' || left(encode(%s, 'hex'), 16))::bit(64)::bigint)",
-        [fingerprint(kind, pseudonym)],
-    )
-    content = None if corrections is None else keyed_hash("content", text_of(corrections))
-    row = connection.execute(
-        f"select {COLUMNS} from requests.privacy_requests where kind = %s and fingerprint = any(%s) "  # noqa: S608 (constant column names)
-        "and status = any(%s) and content is not distinct from %s",
-        [kind.value, fingerprints(pseudonym), list(UNDECIDED), content],
-    ).fetchone()
-    if row is not None:
-        return from_row(row), False
-    request_id = uuid4()
-    detail = sealed(request_id, pseudonym, corrections)
-    if check_identity:
-        detail["paused_since"] = datetime.now(UTC).isoformat()
-    row = connection.execute(
-        f"insert into requests.privacy_requests ({_NEW}) values (%s, %s, %s, %s, %s, {_TIME_LIMIT}, %s) "  # noqa: S608
-        f"returning {COLUMNS}",
-        [
-            request_id,
-            kind.value,
-            fingerprint(kind, pseudonym),
-            content,
-            "identity_check" if check_identity else "received",
-            json.dumps(detail),
-        ],
-    ).fetchone()
-    return from_row(row), True
-
-
-def _read(connection: Any, request_id: UUID) -> PrivacyRequest:
-    row = connection.execute(
-        f"select {COLUMNS} from requests.privacy_requests where request_id = %s",  # noqa: S608
-        [request_id],
-    ).fetchone()
-    return from_row(row)
 
 
 def submit(
@@ -213,16 +124,6 @@ def act_at_once(request: PrivacyRequest, pseudonym: str) -> PrivacyRequest:
     elif request.kind in _AT_ONCE:
         _perform(request.request_id, _AT_ONCE[request.kind], registry.load())
     return get(request.request_id)
-
-
-def is_of(request_id: UUID, pseudonym: str) -> bool:
-    """Whether the request is one of this subject."""
-    with connect(Role.PRIVACY) as connection:
-        row = connection.execute(
-            "select 1 from requests.privacy_requests where request_id = %s and fingerprint = any(%s)",
-            [request_id, fingerprints(pseudonym)],
-        ).fetchone()
-    return row is not None
 
 
 def export_of(request_id: UUID) -> tuple[bytes, datetime]:

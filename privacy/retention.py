@@ -3,8 +3,9 @@
 From the registry's contracts alone, in every kind of store. A contract's retention counts from a column of the data, or from when
 the data was written. Subjects under restriction (Art. 18) keep their data until the restriction ends. The proof of
 consent stays while anything else of its subject does (Art. 7(1)): ledger, objections, corrections and the vault's entry leave
-with the subject, once nothing is left of them anywhere and their last statement is older than the ledger's retention.
-What has a retention and no age that could be told is a fault: it would never be deleted, and seem to be in order.
+with the subject, once nothing is left of them anywhere and their last statement is older than the ledger's retention. What
+rectifications replaced goes with the same run (`privacy.replaced`). What has a retention and no age that could be told is a
+fault: it would never be deleted, and seem to be in order.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from privacy import audit
+from privacy import audit, replaced
 from privacy.contracts import AssetContract, PostgresStore
 from privacy.database import Role, connect
 from privacy.expiry import Due, Overdue, expiry_for
@@ -140,7 +141,7 @@ def enforce(
     run = _Run(registry, as_of or now, now, dry_run, dict(written or {}))
     assets = [run.clear(contract) for contract in _aged(registry)]
     assets += run.clear_subjects()
-    run.scrub()
+    run.purge_replaced()
     report = RetentionReport(run.as_of, dry_run, tuple(run.verified(assets)))
     if not dry_run:
         counts = {asset.asset: asset.deleted for asset in report.assets if asset.deleted}
@@ -240,6 +241,19 @@ class _Run:
                 self.tables.add((schema, table))
         if contract.handler:
             self.tables |= set(handler_for(contract).tables(contract))
+
+    def purge_replaced(self) -> None:
+        """Rewrite what was deleted from, and what a rectification changed, so that the old bytes leave the disk."""
+        corrected = [] if self.dry_run else replaced.pending()
+        changed = {entry.asset_key for entry in corrected}
+        for contract in self.registry.contracts:
+            if contract.key in changed:
+                self.touch(contract)
+        self.in_redis |= bool(corrected)
+        self.scrub()
+        if corrected:
+            replaced.purge_lake(self.registry)
+            replaced.close(corrected, self.registry, self.written)
 
     def scrub(self) -> None:
         if self.tables:

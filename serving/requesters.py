@@ -10,7 +10,7 @@ from uuid import UUID
 
 from fastapi import Depends, Header, Request
 
-from privacy import requester_marks, requests
+from privacy import request_records, requester_marks, requests
 from privacy.privacy_request import PrivacyRequest, RequestKind, UnknownRequestError
 from privacy.requester import identify
 from serving.auth import Scope
@@ -57,7 +57,7 @@ class Caller:
             return requests.get(request_id)
         requester = identify(self.token or "")
         count_requester(requester.limited_by)
-        own = requests.is_of(request_id, requester.pseudonym)
+        own = request_records.is_of(request_id, requester.pseudonym)
         # Who was erased has no pseudonym any more; both are always asked, so that neither shows.
         own |= requester_marks.opens(request_id, requester.identifier)
         try:

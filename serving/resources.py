@@ -1,4 +1,15 @@
-"""What the routes of one worker share: Redis, the vault's connections, the live ranker."""
+"""What the routes of one worker share: Redis, the vault's connections, the live ranker.
+
+A connection that Redis closed while it lay in the pool (a restart, an idle timeout) is made again, and what was sent on it is
+sent once more. Redis may have carried that out before it went, so whatever the routes send must bear repeating:
+
+    reads (HMGET, HGETALL, LRANGE, SMISMEMBER, XLEN, PING)   change nothing
+    DEL, SADD, EXPIRE, LTRIM, XTRIM                          end in the same state
+    XADD of events                                           stored twice, the lake keeps one: its rows are keyed by the event's id
+    LPUSH of a session's items                               read as one: `serving.sessions` takes the newest of each item
+
+A time-out is not repeated: its command may still be waiting in a server that is slow already.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,6 +18,9 @@ from dataclasses import dataclass
 
 from psycopg_pool import ConnectionPool
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from privacy.database import Role, redis_url, role_url
 from privacy.settings import platform_settings
@@ -19,6 +33,7 @@ __all__ = ["Resources", "open_resources"]
 
 VAULT_CONNECTIONS = 4
 VAULT_TIMEOUT_SECONDS = 3.0
+_REDIS_RETRIES, _REDIS_BACKOFF_SECONDS = 1, 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +54,9 @@ def _redis(settings: ServingSettings) -> Redis:
         timeout=settings.serving_redis_timeout_seconds,
         socket_timeout=settings.serving_redis_timeout_seconds,
         socket_connect_timeout=settings.serving_redis_timeout_seconds,
+        retry=Retry(
+            ConstantBackoff(_REDIS_BACKOFF_SECONDS), _REDIS_RETRIES, (RedisConnectionError,)
+        ),
     )
     return Redis.from_pool(pool)
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from privacy.settings import platform_settings
 from tests.adversarial.whole_platform import Platform, own_home
 
-CANARIES = 60
+CANARIES = 80
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +26,13 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
             yield whole
         finally:
             whole.stop()
+
+
+@pytest.fixture(autouse=True)
+def _one_settings_object(platform: Platform) -> Iterator[None]:
+    """The battery's platform has settings of its own, and no test may leave others behind."""
+    yield
+    assert platform_settings() is platform.settings
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

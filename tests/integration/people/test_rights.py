@@ -14,13 +14,15 @@ from jsonschema import Draft202012Validator
 from consent import ledger, masks, objections
 from consent.masks import MASK_FIELDS, decode, mask_key
 from orchestration.governance import ropa
-from privacy import decisions, lake, registry, requests
+from privacy import decisions, lake, registry, replaced, requests
 from privacy.contracts import Purpose
 from privacy.controller import load_controller
 from privacy.database import Role, connect
 from privacy.exports.package import SCHEMA_FILE
+from privacy.file_search import search_files
 from privacy.rectification import Corrections, EventCorrection, FeedbackCorrection
 from privacy.requests import RequestKind, RequestStatus
+from privacy.retention import enforce
 from privacy.settings import PlatformSettings
 from privacy.stores import handler_for
 from privacy.vault import Vault
@@ -140,6 +142,37 @@ def test_corrections_are_kept_encrypted_exported_and_erased(people) -> None:
     assert held("platform/rectifications", people.leaver) == 0
 
 
+def test_what_a_correction_replaced_leaves_the_disk_with_the_next_retention(
+    people, servers
+) -> None:
+    wrong, right = (
+        Corrections(
+            body_shape=word,
+            interactions=(EventCorrection(source_key=f"{people.leaver[:6]}-3", product_id=word),),
+        )
+        for word in ("qzjvkwrongvalue", "qzjvkrightvalue")
+    )
+    for corrections in (wrong, right):
+        made, _ = requests.submit(
+            RequestKind.RECTIFICATION, people.leaver, "test", corrections=corrections
+        )
+        assert made.unfinished == ()
+    assert search_files(servers.home, [b"qzjvkwrongvalue"]).holding, "for a while it is there"
+
+    enforce(registry.load(), dry_run=True)
+    assert {entry.asset_key for entry in replaced.pending()} == {
+        *("lake/interactions", "platform/rectifications", "shop/customers")
+    }
+    written = dict.fromkeys(("models/lightfm",), datetime.now(UTC))
+    enforce(registry.load(), written=written)
+
+    assert search_files(servers.home, [b"qzjvkwrongvalue"]).holding == []
+    assert search_files(servers.home, [b"qzjvkrightvalue"]).holding
+    assert replaced.pending(), "a model that was made since may have begun before"
+    enforce(registry.load(), written={"models/lightfm": datetime.now(UTC) + timedelta(days=1)})
+    assert replaced.pending() == []
+
+
 def test_the_same_correction_is_one_request_and_another_is_another(
     people, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +216,7 @@ def test_a_restriction_keeps_the_data_and_uses_it_for_nothing(
     assert not redis_client.exists(mask_key(people.leaver)), "without a mask nobody is known"
     masks.write_all()
     closed = mask_of(redis_client, people.leaver)
+    assert closed.bits == 0, "the check of the masks finds nobody who may not be there"
     assert not any(closed.serves(purpose, "any/asset") for purpose in Purpose)
     assert mask_of(redis_client, people.stayer).serves(Purpose.PERSONALISATION, "models/lightfm")
     for key in ("shop/orders", "an/asset/made/later"):

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from orchestration.cli import app
 from orchestration.ingest.run import ingest
 from orchestration.sources.model import TABLES
-from privacy import access, requests, rotation, tombstones
+from privacy import access, identities, requests, rotation, tombstones
 from privacy.database import Role, connect
 from privacy.identifiers import CUSTOMER_NUMBER, EMAIL
 from privacy.key_providers.file import FileKeyProvider
@@ -82,6 +82,28 @@ def test_after_a_rotation_every_identifier_leads_where_it_led(
     assert vault.reveal(before[0]) == {"name": "Ada"}
     assert vault.decrypt_for(before[0], "export", sealed) == b"text"
     assert _rows("select count(*) from vault.subjects") == [(500,)]
+
+
+def test_a_lookup_that_a_rotation_overtakes_finds_whom_it_found_before(
+    vault: Vault, keys: FileKeyProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole rotation happens between two statements of the lookup, and again before its keys are read."""
+    [known] = vault.resolve(CUSTOMER_NUMBER, ["C1"], create=True)
+    looked_for, required, rotated = identities.owners, identities.required_version, list[int]()
+
+    def rotate(function: Any) -> Any:
+        def rotating(*arguments: Any) -> Any:
+            if len(rotated) < 2:
+                rotated.append(rotation.rotate("lookup", FileKeyProvider()).version)
+            return function(*arguments)
+
+        return rotating
+
+    monkeypatch.setattr(identities, "owners", rotate(looked_for))
+    monkeypatch.setattr(identities, "required_version", rotate(required))
+    assert vault.lookup(CUSTOMER_NUMBER, "C1") == known
+    assert rotated == [2, 3]
+    assert vault.lookup(CUSTOMER_NUMBER, "C2") is None
 
 
 def test_lookups_and_new_subjects_go_on_during_a_rotation(
