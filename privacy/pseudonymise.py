@@ -134,15 +134,23 @@ class Pseudonymiser:
         self._found: dict[str, str | None] = {}
         self._gone: set[str] = set()
 
-    def apply(self, batch: pa.RecordBatch, table: RowsOf, source: str) -> PseudonymisedBatch:
-        """The rows of `batch` (the table's schema, raw identifiers) that may be stored, pseudonymised."""
+    def apply(
+        self, batch: pa.RecordBatch, table: RowsOf, source: str, *, known_only: bool = False
+    ) -> PseudonymisedBatch:
+        """The rows of `batch` (the table's schema, raw identifiers) that may be stored, pseudonymised.
+
+        With `known_only`, those alone of subjects whom the vault holds already: nobody is added to it.
+        """
         raw = pa.Table.from_batches([batch])
         subject = _column(table, "subject_id")
         if subject is None:
             return PseudonymisedBatch(self._stored(raw, table, source, None), 0, 0)
         self._forget_if_changed()
         alive = self._not_erased(raw, table, subject)
-        pseudonyms = self._pseudonyms(alive[subject])
+        pseudonyms = self._pseudonyms(alive[subject], create=not known_only)
+        if known_only:
+            known = pc.is_valid(pseudonyms)
+            alive, pseudonyms = alive.filter(known), pseudonyms.filter(known)
         if self._gone:
             returning = pc.invert(_in(pseudonyms, sorted(self._gone)))
             alive, pseudonyms = alive.filter(returning), pseudonyms.filter(returning)
@@ -181,7 +189,7 @@ class Pseudonymiser:
         ends = dict(zip(distinct, times, strict=True))
         return [ends[name] if name else None for name in names]
 
-    def _pseudonyms(self, subjects: pa.ChunkedArray) -> pa.Array:
+    def _pseudonyms(self, subjects: pa.ChunkedArray, *, create: bool) -> pa.Array:
         encoded = subjects.combine_chunks().dictionary_encode()
         texts = encoded.dictionary.to_pylist()
         new = [text for text in texts if text not in self._found]
@@ -192,10 +200,13 @@ class Pseudonymiser:
                 if self._kind == CUSTOMER_NUMBER
                 else [text if or_none(self._kind, text) else None for text in new]
             )
-            resolved = self._vault.resolve(self._kind, valid, create=True)
-            self._found |= zip(new, resolved, strict=True)
+            resolved = self._vault.resolve(self._kind, valid, create=create)
+            found = dict(zip(new, resolved, strict=True))
+            # Who is not known yet may be met by a later batch.
+            self._found |= found if create else {text: name for text, name in found.items() if name}
             self._gone.update(self._tombstoned([text for text in resolved if text]))
-        return pa.array([self._found[text] for text in texts], pa.string()).take(encoded.indices)
+        names = [self._found.get(text) for text in texts]
+        return pa.array(names, pa.string()).take(encoded.indices)
 
     def _tombstoned(self, pseudonyms: Sequence[str]) -> list[str]:
         """Those whose erasure is under way: the vault still knows them, and nothing of them is stored."""

@@ -11,6 +11,7 @@ from consent.agreements import served
 from orchestration.ingest import event_stream, relational
 from orchestration.ingest.consents import consent_batches
 from orchestration.ingest.interactions import PATH, SCHEMA, append_interactions
+from orchestration.ingest.overdue import limit_of, parted
 from orchestration.ingest.summary import IngestError, IngestSummary, log_run
 from orchestration.sources.batch import Batch
 from orchestration.sources.connector import Source
@@ -58,31 +59,40 @@ def asset_key(table_name: str) -> str:
 def ingest(table_name: str, source: Source, *, assume_consent: bool = False) -> IngestSummary:
     """Bring one canonical table of `source` into the platform; repeating it changes nothing.
 
-    Rows of erased subjects and of those who objected to the asset are left out, and what the asset still held of the
-    latter is removed; the ledger, the proof of consent, keeps all that was stated until an erasure. Raises SourceError, IngestError, RestoredError, or what the stores raise.
+    Rows of erased subjects, of those who objected to the asset, and rows that are overdue already are left out, and what the
+    asset still held of who objected is removed; the ledger, the proof of consent, keeps all that was stated until an erasure. Raises SourceError, IngestError, RestoredError, or what the stores raise.
     """
     if table_name not in TABLES:
         raise IngestError(f"No table '{table_name}': use one of {', '.join(TABLES)}.")
     refuse_restored()
     table, summary = TABLES[table_name], IngestSummary(table_name, source.name)
-    write = _writer(table)
+    write, limit = _writer(table), limit_of(table_name)
     pseudonymiser = Pseudonymiser()
     for batch in _batches(table, source, assume_consent=assume_consent):
         relational.quarantine(source.name, batch.quarantined)
         summary.read += batch.read_rows
         summary.quarantined += len(batch.quarantined)
+        rows, overdue = parted(batch.rows, limit)
+        summary.overdue += overdue.num_rows
         with tombstones.writing():
-            done = pseudonymiser.apply(batch.rows, table, source.name)
+            _meet_again(overdue, table, source, pseudonymiser)
+            done = pseudonymiser.apply(rows, table, source.name)
             summary.tombstoned += done.tombstoned
             summary.contested += done.contested
             _record_minors(done)
-            rows = _corrected(done.rows, table)
-            summary.written += _write_allowed(rows, summary, write)
+            stored = _corrected(done.rows, table)
+            summary.written += _write_allowed(stored, summary, write)
+    if table_name == "consents":
+        _meet_customers_again(source, pseudonymiser)
     if table_name == "interactions":
         _drain_stream(summary)
     _remove_withheld(table)
     summary.unchanged = summary.read - (
-        summary.written + summary.quarantined + summary.tombstoned + summary.withheld
+        summary.written
+        + summary.quarantined
+        + summary.tombstoned
+        + summary.withheld
+        + summary.overdue
     )
     summary.total = _total(table)
     log_run(summary)
@@ -124,6 +134,23 @@ def _record_minors(done: PseudonymisedBatch) -> None:
     minors.record(*(told[name].to_pylist() for name in columns))
 
 
+def _meet_again(
+    overdue: pa.RecordBatch, table: Table, source: Source, pseudonymiser: Pseudonymiser
+) -> None:
+    """Of a customer whose row is overdue nothing is stored; of one who is known otherwise, vault and ages stay up to date."""
+    if table.name == "customers" and overdue.num_rows:
+        _record_minors(pseudonymiser.apply(overdue, table, source.name, known_only=True))
+
+
+def _meet_customers_again(source: Source, pseudonymiser: Pseudonymiser) -> None:
+    """Look again at customers whose rows are overdue: a statement may have made some known since, and whether it counts
+    depends on their age."""
+    customers, limit = TABLES["customers"], limit_of("customers")
+    for batch in _batches(customers, source, assume_consent=False):
+        with tombstones.writing():
+            _meet_again(parted(batch.rows, limit)[1], customers, source, pseudonymiser)
+
+
 def _corrected(rows: pa.Table, table: Table) -> pa.Table:
     """The rows with what their subjects corrected since they were last changed in the source."""
     if table.name not in _CORRECTED:
@@ -159,17 +186,20 @@ def _write_allowed(rows: pa.Table, summary: IngestSummary, write: _Write) -> int
 
 def _drain_stream(summary: IngestSummary) -> None:
     late: set[str] = set()
+    limit = limit_of(summary.table)
 
     def store(page: event_stream.EventPage) -> None:
         relational.quarantine(event_stream.SOURCE, page.refused)
         summary.read += page.read
         summary.quarantined += len(page.refused)
+        rows, overdue = parted(page.rows, limit)
+        summary.overdue += overdue.num_rows
         with tombstones.writing():
-            pseudonyms = page.rows["pseudonym"].to_pylist()
+            pseudonyms = rows["pseudonym"].to_pylist()
             gone = tombstones.is_erased(pseudonyms)
             late.update(name for name, erased in zip(pseudonyms, gone, strict=True) if erased)
-            alive = page.rows.filter(pa.array([not erased for erased in gone], pa.bool_()))
-            summary.tombstoned += page.rows.num_rows - alive.num_rows
+            alive = rows.filter(pa.array([not erased for erased in gone], pa.bool_()))
+            summary.tombstoned += rows.num_rows - alive.num_rows
             agreed = alive.filter(
                 served(alive["pseudonym"], alive["event_timestamp"], _EVENTS_SERVE)
             )

@@ -26,6 +26,7 @@ class IngestSummary:
     tombstoned: rows dropped because their subject is erased.
     withheld: rows left out because their subject objected to the asset, or, of the event stream, agrees to nothing that they
         would serve.
+    overdue: rows refused because they are older than the asset's contract allows, by the day that retention counts from.
     contested: e-mail addresses and phone numbers that lead to nobody from now on, because two subjects have them.
     streamed: rows written that came through the event stream.
     total: rows in the table afterwards.
@@ -39,6 +40,7 @@ class IngestSummary:
     quarantined: int = 0
     tombstoned: int = 0
     withheld: int = 0
+    overdue: int = 0
     contested: int = 0
     streamed: int = 0
     total: int = 0

@@ -28,6 +28,7 @@ def _metadata(summary: IngestSummary) -> dict[str, int | str]:
         "tombstoned": summary.tombstoned,
         "contested identifiers": summary.contested,
         "withheld": summary.withheld,
+        "overdue": summary.overdue,
         "streamed": summary.streamed,
     }
 

@@ -72,5 +72,5 @@ retention_daily = dg.ScheduleDefinition(
     cron_schedule="0 6 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Retention, each day at 06:00 UTC: after the nightly graph, which may have read old rows again.",
+    description="Retention, each day at 06:00 UTC: after the nightly graph.",
 )

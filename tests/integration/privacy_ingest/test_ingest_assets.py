@@ -32,10 +32,10 @@ def test_every_ingest_asset_materialises_with_its_counts(simulated_shop: None) -
         counts = {name: value.value for name, value in event.metadata.items()}
         assert set(counts) == {
             "dagster/row_count", "source", "read", "written", "unchanged", "quarantined", "tombstoned", "contested identifiers",
-            "withheld", "streamed",
+            "withheld", "overdue", "streamed",
         }  # fmt: skip
         assert counts["dagster/row_count"] == counts["written"] > 0, key
-        assert counts["read"] == counts["written"] + counts["quarantined"]
+        assert counts["read"] == counts["written"] + counts["quarantined"] + counts["overdue"]
 
 
 def test_every_ingest_asset_has_a_contract_a_group_and_an_owner() -> None:
