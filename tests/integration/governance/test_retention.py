@@ -20,15 +20,11 @@ from privacy import lake, registry
 from privacy.contracts import (
     Artifacts,
     AssetContract,
-    Category,
     DeltaStore,
-    LegalBasis,
     PostgresStore,
     Purpose,
-    Retention,
     Store,
     Unlearn,
-    Withhold,
 )
 from privacy.database import Role, connect
 from privacy.file_search import needles_of, search_files
@@ -38,33 +34,23 @@ from privacy.vault import CUSTOMER_NUMBER, Vault
 from recommenders.artifacts import publish_live, save_artifact
 from recommenders.features import apply_definitions, feature_store
 from recommenders.online_profile import online_keys
+from tests.integration.samples import agree, contract, profile
 
 NOW = datetime.now(UTC)
 OLD = NOW - timedelta(days=400)
-YEAR = 365
 
 
-def _contract(key: str, store: Store, column: str | None, days: int = YEAR) -> AssetContract:
-    return AssetContract(
-        key=key,
-        owner="team:data-platform",
-        description=f"What {key} holds.",
-        category=Category.PSEUDONYMOUS,
-        purposes=(Purpose.ANALYTICS,),
-        legal_basis=LegalBasis.CONSENT,
-        retention=Retention(days=days, column=column),
-        store=store,
-        subject="pseudonym",
-        withhold=Withhold(at="materialisation", within=timedelta(days=1)),
-        unlearn=Unlearn.FOLD_OUT if store.kind == "artifacts" else None,
-    )
+def _contract(
+    key: str, store: Store, column: str | None, days: int = 365, unlearn: Unlearn | None = None
+) -> AssetContract:
+    return contract(key, store, unlearn, purpose=Purpose.ANALYTICS, column=column, days=days)
 
 
 def _shop(table: str, column: str) -> AssetContract:
     return _contract(f"shop/{table}", PostgresStore(schema_name="shop", table=table), column)
 
 
-MODEL = _contract("models/lightfm", Artifacts(path="lightfm"), None, days=30)
+MODEL = _contract("models/lightfm", Artifacts(path="lightfm"), None, 30, Unlearn.FOLD_OUT)
 LAKE = _contract("lake/interactions", DeltaStore(path="interactions"), "event_timestamp")
 REBUILT = _contract("marts/rebuilt", PostgresStore(schema_name="marts", table="rebuilt"), None)
 CONTRACTS = (
@@ -209,12 +195,7 @@ def test_a_subject_of_whom_nothing_is_left_leaves_the_vault(people: People) -> N
 
 
 def test_a_subject_with_a_statement_that_must_be_kept_stays(people: People) -> None:
-    with connect(Role.CONSENT) as connection:
-        connection.execute(
-            "insert into consent.records (pseudonym, purpose, decision, stated_at, mechanism, policy_version, source, "
-            "source_key) values (%s, 'analytics', 'opt_out', %s, 'banner', '1', 't', 'r')",
-            [people.gone, OLD],
-        )
+    agree(people.gone, Purpose.ANALYTICS, OLD, "opt_out")
     enforce(registry.load())
     assert people.gone in Vault().known(people.all)
 
@@ -281,14 +262,9 @@ def test_keys_without_an_expiry_get_the_contracts_and_stream_entries_go(
 def test_online_features_go_by_their_time(people: People, redis_client: "redis.Redis") -> None:
     feature_store.cache_clear()
     apply_definitions()
-    with connect(Role.CONSENT) as connection:
-        for number, subject in enumerate((people.gone, people.active)):
-            connection.execute(
-                "insert into consent.records (pseudonym, purpose, decision, stated_at, mechanism, policy_version, source, "
-                "source_key) values (%s, 'personalisation', 'opt_in', %s, 'banner', '1', 't', %s)",
-                [subject, OLD, f"r{number}"],
-            )
-    rows = [_profile(people.gone, OLD), _profile(people.active, NOW)]
+    for subject in (people.gone, people.active):
+        agree(subject, Purpose.PERSONALISATION, OLD)
+    rows = [profile(people.gone, OLD), profile(people.active, NOW)]
     feature_store().write_to_online_store("subject_profile", pd.DataFrame(rows))
     gone, active = online_keys([people.gone, people.active])
     assert redis_client.exists(gone, active) == 2
@@ -299,25 +275,6 @@ def test_online_features_go_by_their_time(people: People, redis_client: "redis.R
     assert redis_client.hexists(gone, b"_ts:subject_profile") is False
     stamp = Timestamp.FromString(redis_client.hget(active, b"_ts:subject_profile"))
     assert stamp.ToDatetime(tzinfo=UTC).date() == NOW.date()
-
-
-def _profile(subject: str, at: datetime) -> dict[str, object]:
-    lists = {"top_categories": ["a"], "top_brands": ["b"], "top_sizes": ["M"]}
-    scores = {"top_category_scores": [1.0], "top_brand_scores": [1.0], "top_size_scores": [1.0]}
-    return {
-        "pseudonym": subject,
-        "event_timestamp": pd.Timestamp(at),
-        "created": pd.Timestamp(at),
-        "interactions_30d": 1,
-        "purchases_90d": 1,
-        "views_7d": 1,
-        "days_since_last_event": 1.0,
-        "mean_price": 1.0,
-        "mean_sustainability": 1.0,
-        "recent_products": ["P1"],
-        **lists,
-        **scores,
-    }
 
 
 def _age(folder: Path) -> None:

@@ -19,16 +19,10 @@ from feature_repo.views import subject_profile_contract
 from privacy import corrections, lake, registry
 from privacy.contracts import (
     Artifacts,
-    AssetContract,
-    Category,
     DeltaStore,
-    LegalBasis,
     PostgresStore,
     Purpose,
-    Retention,
-    Store,
     Unlearn,
-    Withhold,
     no_personal_data,
 )
 from privacy.corrections import Correction
@@ -38,28 +32,10 @@ from privacy.settings import PlatformSettings
 from privacy.vault import CUSTOMER_NUMBER, Vault
 from recommenders.artifacts import save_artifact
 from recommenders.features import apply_definitions, feature_store
+from tests.integration.samples import agree, contract, profile
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 SHOP_TABLES = ("customers", "orders", "order_lines", "returns", "quiz_answers", "feedback")
-
-
-def contract(
-    key: str, store: Store, unlearn: Unlearn | None = None, *, provided: bool = False
-) -> AssetContract:
-    return AssetContract(
-        key=key,
-        owner="team:data-platform",
-        description=f"What {key} holds.",
-        category=Category.PSEUDONYMOUS,
-        purposes=(Purpose.PERSONALISATION,),
-        legal_basis=LegalBasis.CONSENT,
-        retention=Retention(days=365),
-        store=store,
-        subject="pseudonym",
-        withhold=Withhold(at="materialisation", within=timedelta(hours=24)),
-        unlearn=unlearn,
-        provided=provided,
-    )
 
 
 MODEL = contract("models/lightfm", Artifacts(path="lightfm"), Unlearn.FOLD_OUT)
@@ -152,12 +128,9 @@ def _fill_postgres(people: People) -> None:
                 "insert into consent.models_due (asset_key, pseudonym) values (%s, %s)",
                 [MODEL.key, name],
             )
-            for purpose in ("personalisation", "model_training"):
-                connection.execute(
-                    "insert into consent.records (pseudonym, purpose, decision, stated_at, mechanism, policy_version, "
-                    "source, source_key) values (%s, %s, 'opt_in', %s, 'banner', '1', 'test', %s)",
-                    [name, purpose, NOW, f"{purpose}-{people.both.index(name)}"],
-                )
+    for name in people.both:
+        for purpose in (Purpose.PERSONALISATION, Purpose.MODEL_TRAINING):
+            agree(name, purpose, NOW)
 
 
 def _shop_rows(connection: "psycopg.Connection", name: str, number: int) -> None:
@@ -222,29 +195,7 @@ def _fill_feast(people: People) -> None:
 
 def profiles(people: People) -> pd.DataFrame:
     """A profile of each of the two, made at `NOW`."""
-    return pd.DataFrame(
-        [
-            {
-                "pseudonym": name,
-                "event_timestamp": pd.Timestamp(NOW),
-                "created": pd.Timestamp(NOW),
-                "interactions_30d": 12,
-                "purchases_90d": 2,
-                "views_7d": 4,
-                "days_since_last_event": 1.5,
-                "mean_price": 40.0,
-                "mean_sustainability": 3.5,
-                "top_categories": ["dresses"],
-                "top_category_scores": [1.0],
-                "top_brands": ["Loom"],
-                "top_brand_scores": [1.0],
-                "top_sizes": ["M"],
-                "top_size_scores": [1.0],
-                "recent_products": ["P1", "P2"],
-            }
-            for name in people.both
-        ]
-    )
+    return pd.DataFrame([profile(name, NOW) for name in people.both])
 
 
 def _fill_model(people: People) -> None:

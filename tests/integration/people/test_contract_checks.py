@@ -38,7 +38,8 @@ from privacy.settings import PlatformSettings
 from privacy.stores.feast_online import ALL_VIEWS
 from recommenders.artifacts import save_artifact
 from recommenders.online_profile import online_keys
-from tests.integration.people.conftest import CONTRACTS, MODEL, NOW, People, contract
+from tests.integration.people.conftest import CONTRACTS, MODEL, NOW, People
+from tests.integration.samples import contract
 
 RAW = "customer-4711"
 OWN = {contract.key.partition("/")[2]: contract for contract in PLATFORM_CONTRACTS}
