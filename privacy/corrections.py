@@ -1,8 +1,8 @@
 """Corrections that subjects asked for, kept beside the data: a source's older rows do not bring a wrong value back.
 
 Each corrected value is kept under its subject's data key with the time of the correction. `overlaid` puts it into rows of a
-source that are not newer than it; a row that the shop changed later is taken as it is. Values of the vault need none of
-this, for the vault itself keeps the newest.
+source that are not newer than it; a row that the shop changed later is taken as it is. The vault itself keeps the newest of its values;
+theirs are kept here for what is made of them at an ingest: the identifiers that lead to a subject, and who is a minor.
 """
 
 import json
@@ -20,13 +20,16 @@ __all__ = [
     "CUSTOMERS",
     "FEEDBACK",
     "INTERACTIONS",
+    "VAULT",
     "Correction",
+    "corrected_at",
     "corrections_of",
     "keep",
     "overlaid",
 ]
 
 CUSTOMERS, FEEDBACK, INTERACTIONS = "shop/customers", "shop/feedback", "lake/interactions"
+VAULT = "platform/vault"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,17 @@ def corrections_of(
         entry = Correction(asset, row_key, column, value)
         found.setdefault(pseudonym, []).append((entry, at))
     return found
+
+
+def corrected_at(asset_key: str, column: str) -> dict[str, datetime]:
+    """When each subject that corrected their own value of a column did so."""
+    with connect(Role.PRIVACY) as connection:
+        rows = connection.execute(
+            "select pseudonym, rectified_at from requests.rectifications "
+            "where asset_key = %s and row_key = '' and field = %s",
+            [asset_key, column],
+        ).fetchall()
+    return dict(rows)
 
 
 def overlaid(rows: pa.Table, asset_key: str, time: str, row_key: str | None = None) -> pa.Table:

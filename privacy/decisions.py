@@ -11,7 +11,6 @@ import psycopg
 
 from privacy import audit, requests
 from privacy.database import Role, connect
-from privacy.fingerprints import unseal
 from privacy.privacy_request import (
     COLUMNS,
     ExtensionReason,
@@ -22,6 +21,8 @@ from privacy.privacy_request import (
     from_row,
     get,
 )
+from privacy.request_seals import subject_of
+from privacy.vault import IdentifierConflictError
 from privacy.withholding import lift as lift_objections
 
 __all__ = ["DecisionRefusedError", "check_identity", "extend", "lift", "reject", "resume"]
@@ -48,12 +49,16 @@ def check_identity(request_id: UUID, actor: str) -> PrivacyRequest:
 
 
 def resume(request_id: UUID, actor: str) -> PrivacyRequest:
-    """Go on with a request that waited: its time limit is later by as long as it waited, and what must not wait is done."""
+    """Go on with a request that waited: its time limit is later by as long as it waited, and what must not wait is done.
+
+    One that would move an identifier of somebody else goes on waiting.
+    """
     request = get(request_id)
     if request.status is not RequestStatus.IDENTITY_CHECK:
         raise DecisionRefusedError(
             f"The request is {request.status.value}; it does not wait for an identity check."
         )
+    subject = _waiting_subject(request_id)
     resumed = _decide(
         request,
         actor,
@@ -62,7 +67,17 @@ def resume(request_id: UUID, actor: str) -> PrivacyRequest:
         "expected_completion_time + (now() - (detail ->> 'paused_since')::timestamptz)",
         [],
     )
-    return requests.act_at_once(resumed, _subject_of(request_id))
+    return requests.act_at_once(resumed, subject)
+
+
+def _waiting_subject(request_id: UUID) -> str:
+    try:
+        requests.refuse_conflicts(request_id)
+    except IdentifierConflictError as error:
+        raise DecisionRefusedError(str(error)) from None
+    subject = subject_of(request_id)
+    assert subject is not None
+    return subject
 
 
 def extend(request_id: UUID, reason: ExtensionReason, actor: str) -> PrivacyRequest:
@@ -162,13 +177,3 @@ def _audit(
 ) -> None:
     detail = {"request_id": str(request.request_id), "kind": request.kind.value}
     audit.record(actor, f"request {action}", detail, connection)
-
-
-def _subject_of(request_id: UUID) -> str:
-    with connect(Role.PRIVACY) as connection:
-        row = connection.execute(
-            "select detail ->> 'subject' from requests.privacy_requests where request_id = %s",
-            [request_id],
-        ).fetchone()
-    assert row is not None
-    return unseal(requests.bound(request_id), row[0]).decode()

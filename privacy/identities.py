@@ -31,6 +31,7 @@ from privacy.vault_rows import (
     insert,
     owners,
     remove,
+    remove_others,
     required_version,
     wrapped_keys,
 )
@@ -148,14 +149,8 @@ class Identities:
         name = normalise(kind, identifier)
         with self._connect() as connection:
             creating(connection)
-            owner = owners(connection, self._hashed(connection, kind, [name]).lookups).get(0)
-            if owner is None:
+            if not self._leads(connection, pseudonym, kind, name):
                 self._add(connection, kind, {name: pseudonym})
-            elif owner.contested or owner.pseudonym != pseudonym:
-                raise IdentifierConflictError(
-                    f"This {kind.replace('_', ' ')} leads to another subject already, or is claimed by several. Find out whose "
-                    "it is; then `Vault.settle` gives it to that subject. Until then use the customer number."
-                )
 
     def link_many(
         self, kind: str, pseudonyms: Sequence[str], identifiers: Sequence[str | None]
@@ -181,6 +176,32 @@ class Identities:
             (lookups,) = self._hashed(connection, kind, [name]).lookups
             return remove(connection, lookups, pseudonym) > 0
 
+    def move(self, pseudonym: str, identifiers: Mapping[str, str]) -> int:
+        """Let these identifiers, by kind, and no others of their kinds lead to a subject; returns how many changed.
+
+        One that is not of its kind leads nowhere. Raises UnknownSubjectError, or IdentifierConflictError where one leads to
+        somebody else, and then changes nothing.
+        """
+        names = {kind: or_none(kind, text) for kind, text in identifiers.items()}
+        changed = 0
+        with self._connect() as connection:
+            creating(connection)
+            for kind, name in names.items():
+                there = name is not None and self._leads(connection, pseudonym, kind, name)
+                own = self._hashed(connection, kind, [name]).lookups[0] if name else ()
+                changed += remove_others(connection, pseudonym, kind, own)
+                if name is not None and not there:
+                    self._add(connection, kind, {name: pseudonym})
+                    changed += 1
+        return changed
+
+    def refuse_conflicts(self, pseudonym: str, identifiers: Mapping[str, str]) -> None:
+        """Raise IdentifierConflictError where `move` would."""
+        with self._connect() as connection:
+            for kind, text in identifiers.items():
+                if (name := or_none(kind, text)) is not None:
+                    self._leads(connection, pseudonym, kind, name)
+
     def settle(self, pseudonym: str, kind: str, identifier: str) -> None:
         """Give an identifier to one subject, whoever it led to, contested or not."""
         name = normalise(kind, identifier)
@@ -189,6 +210,18 @@ class Identities:
             (lookups,) = self._hashed(connection, kind, [name]).lookups
             remove(connection, lookups)
             self._add(connection, kind, {name: pseudonym})
+
+    def _leads(self, connection: _Connection, pseudonym: str, kind: str, name: str) -> bool:
+        """Whether a normalised identifier leads to the subject; raises IdentifierConflictError where to somebody else."""
+        owner = owners(connection, self._hashed(connection, kind, [name]).lookups).get(0)
+        if owner is None:
+            return False
+        if owner.contested or owner.pseudonym != pseudonym:
+            raise IdentifierConflictError(
+                f"This {kind.replace('_', ' ')} leads to another subject already, or is claimed by several. Find out whose "
+                "it is; then `Vault.settle` gives it to that subject. Until then use the customer number."
+            )
+        return True
 
     def _hashed(self, connection: _Connection, kind: str, names: Sequence[str]) -> _Hashed:
         """Raises VaultError where the database knows a newer version of the lookup key than this process."""

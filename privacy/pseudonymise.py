@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from privacy import tombstones
 from privacy.coarsening import age_bands, ages_at, born_at_latest, height_bands
+from privacy.corrections import VAULT, corrected_at
 from privacy.identifiers import CUSTOMER_NUMBER, EMAIL, PHONE, canonical, or_none
 from privacy.keyed_hashes import cmac_hex, cmac_hex_of
 from privacy.keys import KeyProvider, key_provider
@@ -225,7 +226,10 @@ class Pseudonymiser:
         return self._vault.store_direct(pseudonyms.to_pylist(), fields, times)
 
     def _link(self, raw: pa.Table, table: RowsOf, pseudonyms: pa.Array) -> int:
-        """Let e-mail addresses and phone numbers lead to their subjects, but those erased since; returns the contested."""
+        """Let e-mail addresses and phone numbers lead to their subjects, but those erased or corrected since.
+
+        Returns how many became contested.
+        """
         contested = 0
         for column, kind in _LINKED.items():
             if column not in _columns(table, "direct"):
@@ -233,11 +237,16 @@ class Pseudonymiser:
             offered = raw.select([column, table.time]).append_column("pseudonym", pseudonyms)
             offered = offered.filter(pc.and_(pc.is_valid(pseudonyms), pc.is_valid(raw[column])))
             texts, times = offered[column].to_pylist(), offered[table.time].to_pylist()
+            subjects, corrected = offered["pseudonym"].to_pylist(), corrected_at(VAULT, column)
             kept = [
-                text if end is None or at > end else None
-                for text, at, end in zip(texts, times, self._ends(kind, texts), strict=True)
+                text
+                if all(end is None or at > end for end in (erased, corrected.get(who)))
+                else None
+                for text, at, who, erased in zip(
+                    texts, times, subjects, self._ends(kind, texts), strict=True
+                )
             ]
-            linked = self._vault.link_many(kind, offered["pseudonym"].to_pylist(), kept)
+            linked = self._vault.link_many(kind, subjects, kept)
             contested += linked.contested
         return contested
 

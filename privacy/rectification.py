@@ -1,8 +1,9 @@
 """Rectification (Art. 16): wrong values corrected where they are kept, and kept right.
 
 The corrected values go into the vault, into the rows of the shop and of the lake, and beside them, so that an older row of the
-source does not undo them (`privacy.corrections`). Features made of the old values are dropped online at once and made
-anew by the next materialisation.
+source does not undo them (`privacy.corrections`). A corrected identifier leads to the subject in place of the old one. A
+corrected date of birth or country decides anew whether the subject came as a minor. Features made of the old values are dropped
+online at once and made anew by the next materialisation; so is the mask, which the caller writes again.
 """
 
 import re
@@ -23,22 +24,26 @@ from pydantic import (
     model_validator,
 )
 
-from privacy import lake, request_steps, tombstones
+from privacy import age_of_consent, lake, request_steps, tombstones
 from privacy.coarsening import age_bands, ages_at, height_bands
-from privacy.contracts import AssetContract
-from privacy.corrections import CUSTOMERS, FEEDBACK, INTERACTIONS, Correction, keep
+from privacy.contracts import AssetContract, LegalBasis
+from privacy.corrections import CUSTOMERS, FEEDBACK, INTERACTIONS, VAULT, Correction, keep
 from privacy.database import Role, connect
+from privacy.identifiers import CUSTOMER_NUMBER, EMAIL, PHONE
 from privacy.pii import shared_masker
 from privacy.presence import is_present
 from privacy.registry import Registry
 from privacy.request_steps import Subject
 from privacy.stores import handler_for
 from privacy.vault import Vault
+from privacy.withholding import masks_in
 
 __all__ = ["Corrections", "EventCorrection", "FeedbackCorrection", "rectify"]
 
 _DIRECT = ("name", "email", "phone", "city", "birth_date")
-_VAULT, _KEPT = "platform/vault", "platform/rectifications"
+_IDENTIFIERS = {"email": EMAIL, "phone": PHONE, "customer_number": CUSTOMER_NUMBER}
+_AGE = frozenset({"birth_date", "country"})
+_KEPT, _MINORS = "platform/rectifications", "platform/minors"
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
 _OLDEST = 120  # years
 _LAKE_PATH = "interactions"
@@ -103,6 +108,10 @@ class Corrections(_Part):
     phone: Annotated[_Text | None, Field(description="With its country's code: +49 30 1234567")] = (
         None
     )
+    customer_number: Annotated[
+        _Text | None,
+        Field(description="The shop's number of the person; administrators only"),
+    ] = None
     city: _Text | None = None
     birth_date: date | None = None
     country: Annotated[
@@ -147,6 +156,12 @@ class Corrections(_Part):
             raise ValueError(f"Input should be a day of the last {_OLDEST} years")
         return value
 
+    @property
+    def identifiers(self) -> dict[str, str]:
+        """The corrected values by which a subject is found, by kind of identifier."""
+        given = self.given()
+        return {kind: given[name] for name, kind in _IDENTIFIERS.items() if name in given}
+
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not self.model_fields_set or not any(self.given().values()):
@@ -161,21 +176,40 @@ def rectify(subject: Subject, corrections: Corrections, at: datetime, registry: 
     """
     changed = _corrections(corrections, at)
     actions: dict[str, Callable[[str], int]] = {
-        _VAULT: lambda name: _direct(name, corrections, at),
         _KEPT: lambda name: keep(name, _masked(name, changed), at),
         CUSTOMERS: lambda name: _customers(name, changed),
         FEEDBACK: lambda name: _feedback(name, changed),
         INTERACTIONS: lambda name: _events(name, changed),
+        _MINORS: lambda name: _age(name, corrections),
     }
-    touched = {_VAULT, _KEPT, *(entry.asset_key for entry in changed)}
+    touched = {_KEPT, *(entry.asset_key for entry in changed)}
+    if corrections.model_fields_set & _AGE:
+        touched.add(_MINORS)
+    # First, for the rest would contradict a vault that refuses an identifier.
+    if not _step(subject, VAULT, lambda name: _direct(name, corrections, at)):
+        return False
     done = True
     for asset_key, action in actions.items():
         if asset_key in touched:
             done &= _step(subject, asset_key, action)
-    for contract in registry.online:
-        if changed and contract.store.kind == "feast_online":
-            done &= request_steps.run([subject], contract.key, "online", _dropped(contract))
+    for contract in _stale(subject, touched, registry):
+        done &= request_steps.run([subject], contract.key, "online", _dropped(contract))
     return done
+
+
+def _stale(subject: Subject, touched: set[str], registry: Registry) -> list[AssetContract]:
+    """What serving holds that does not fit the corrected values; of a minor, everything that rests on consent."""
+    minor = _MINORS in touched and age_of_consent.came_as_minor(subject.pseudonym)
+    features = not touched.isdisjoint({CUSTOMERS, FEEDBACK, INTERACTIONS})
+    stale = [
+        contract
+        for contract in registry.online
+        if (features and contract.store.kind == "feast_online")
+        or (minor and contract.legal_basis is LegalBasis.CONSENT)
+        if contract.store.kind != "redis_stream"  # its ingest asks about each event
+    ]
+    masks = masks_in(registry) if _MINORS in touched else []
+    return [*masks, *(contract for contract in stale if contract not in masks)]
 
 
 def _dropped(contract: AssetContract) -> Callable[[Sequence[str]], Mapping[str, int]]:
@@ -195,8 +229,9 @@ def _step(subject: Subject, asset_key: str, action: Callable[[str], int]) -> boo
 
 
 def _corrections(corrections: Corrections, at: datetime) -> list[Correction]:
-    """The corrections as stored columns; those of the vault are not among them."""
-    customer = corrections.given(*_DIRECT, "height_cm", "feedback", "interactions")
+    """The corrections as stored columns."""
+    in_vault = (*_DIRECT, "customer_number")
+    customer = corrections.given(*in_vault, "height_cm", "feedback", "interactions")
     if corrections.birth_date is not None:
         moments = pa.array([at], pa.timestamp("us", tz="UTC"))
         ages = ages_at(pa.array([corrections.birth_date], pa.date32()), moments)
@@ -206,6 +241,11 @@ def _corrections(corrections: Corrections, at: datetime) -> list[Correction]:
     found = [
         Correction(CUSTOMERS, "", column, list(value) if isinstance(value, tuple) else value)
         for column, value in customer.items()
+    ]
+    found += [
+        Correction(VAULT, "", name, str(value))
+        for name, value in corrections.given().items()
+        if name in in_vault
     ]
     for piece in corrections.feedback:
         found += [
@@ -223,9 +263,28 @@ def _corrections(corrections: Corrections, at: datetime) -> list[Correction]:
 
 
 def _direct(pseudonym: str, corrections: Corrections, at: datetime) -> int:
+    vault = Vault()
+    moved = vault.move(pseudonym, corrections.identifiers) if corrections.identifiers else 0
     values = {name: str(value) for name, value in corrections.given().items() if name in _DIRECT}
     fields = {name: [value] for name, value in values.items()}
-    return Vault().store_direct([pseudonym], fields, [at]) if fields else 0
+    return moved + (vault.store_direct([pseudonym], fields, [at]) if fields else 0)
+
+
+def _age(pseudonym: str, corrections: Corrections) -> int:
+    """Say anew until when the subject was a minor; returns whether that changed.
+
+    Where only an age was ever known, the next ingest does it: it holds the age and the corrected country.
+    """
+    born = Vault().reveal(pseudonym).get("birth_date")
+    if born is None:
+        return 0
+    with connect(Role.PRIVACY) as connection:
+        row = connection.execute(
+            "select country, signed_up_at from shop.customers where pseudonym = %s", [pseudonym]
+        ).fetchone()
+    country, since = row or (corrections.country, None)
+    until = age_of_consent.minor_until(date.fromisoformat(born), country, since)
+    return len(age_of_consent.keep({pseudonym: until}))
 
 
 def _masked(pseudonym: str, corrections: Sequence[Correction]) -> list[Correction]:

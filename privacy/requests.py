@@ -13,8 +13,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-import psycopg
-
 from privacy import access, audit, certificates, idempotency, registry, request_steps
 from privacy.access import Explainer
 from privacy.certificates import CertificateError
@@ -25,10 +23,8 @@ from privacy.fingerprints import (
     fingerprint,
     fingerprints,
     keyed_hash,
-    seal,
-    unseal,
 )
-from privacy.keys import KeyProvider, KeyProviderError
+from privacy.keys import KeyProviderError
 from privacy.privacy_request import (
     COLUMNS,
     TO_DO,
@@ -43,10 +39,11 @@ from privacy.privacy_request import (
 )
 from privacy.rectification import Corrections, rectify
 from privacy.registry import Registry
+from privacy.request_seals import corrections_of, sealed, subject_of, text_of
 from privacy.request_steps import Subject
 from privacy.signing import SigningError
 from privacy.stores.scrub import scrub_postgres
-from privacy.vault import VaultError
+from privacy.vault import Vault, VaultError
 from privacy.withholding import object_to_profiling, restrict
 
 __all__ = [
@@ -56,7 +53,6 @@ __all__ = [
     "RequestStatus",
     "UnknownRequestError",
     "act_at_once",
-    "bound",
     "create",
     "export_of",
     "get",
@@ -64,7 +60,7 @@ __all__ = [
     "listed",
     "process",
     "process_open",
-    "renew_seals",
+    "refuse_conflicts",
     "submit",
     "submit_erasures",
 ]
@@ -74,8 +70,6 @@ _NEW = "request_id, kind, fingerprint, content, status, expected_completion_time
 # What keeps a single request from being worked on: its seal, a key that is gone, its subject's data key.
 _UNREADABLE = (SealError, KeyProviderError, VaultError)
 _OWN_STORE, _CERTIFICATES = "platform/privacy_requests", "platform/certificates"
-# What a request keeps sealed until it is closed; all of it is sealed at one time.
-_SEALED = ("subject", "corrections")
 # Art. 12(3): within one month of receipt.
 _TIME_LIMIT = "now() + interval '1 month'"
 
@@ -99,7 +93,7 @@ def create(
     same actor, open or closed. `check_identity` lets it wait until an officer resumes it. Raises
     idempotency.KeyReusedError where the key came with another request before.
     """
-    asked = json.dumps([kind, pseudonym, _text(corrections)])
+    asked = json.dumps([kind, pseudonym, text_of(corrections)])
     with connect(Role.PRIVACY) as connection:
         if idempotency_key is not None:
             earlier = idempotency.claimed(connection, actor, idempotency_key, asked)
@@ -125,7 +119,7 @@ def _find_or_insert(
         "select pg_advisory_xact_lock(('x' || left(encode(%s, 'hex'), 16))::bit(64)::bigint)",
         [fingerprint(kind, pseudonym)],
     )
-    content = None if corrections is None else keyed_hash("content", _text(corrections))
+    content = None if corrections is None else keyed_hash("content", text_of(corrections))
     row = connection.execute(
         f"select {COLUMNS} from requests.privacy_requests where kind = %s and fingerprint = any(%s) "  # noqa: S608 (constant column names)
         "and status = any(%s) and content is not distinct from %s",
@@ -134,11 +128,9 @@ def _find_or_insert(
     if row is not None:
         return from_row(row), False
     request_id = uuid4()
-    sealed = {"subject": seal(bound(request_id), pseudonym.encode())}
-    if corrections is not None:
-        sealed["corrections"] = seal(bound(request_id), _text(corrections).encode())
+    detail = sealed(request_id, pseudonym, corrections)
     if check_identity:
-        sealed["paused_since"] = datetime.now(UTC).isoformat()
+        detail["paused_since"] = datetime.now(UTC).isoformat()
     row = connection.execute(
         f"insert into requests.privacy_requests ({_NEW}) values (%s, %s, %s, %s, %s, {_TIME_LIMIT}, %s) "  # noqa: S608
         f"returning {COLUMNS}",
@@ -148,7 +140,7 @@ def _find_or_insert(
             fingerprint(kind, pseudonym),
             content,
             "identity_check" if check_identity else "received",
-            json.dumps(sealed),
+            json.dumps(detail),
         ],
     ).fetchone()
     return from_row(row), True
@@ -173,11 +165,14 @@ def submit(
 ) -> tuple[PrivacyRequest, bool]:
     """Record a request as `create` does, and do at once what must not wait; returns it, and whether it is new.
 
-    What fails at once is no error here: the steps keep it, and `process_open` does it again.
+    What fails at once is no error here: the steps keep it, and `process_open` does it again. Raises IdentifierConflictError, and
+    records nothing, where a corrected identifier leads to somebody else; not while the request waits (see `refuse_conflicts`).
     """
     if (kind is RequestKind.RECTIFICATION) != (corrections is not None):
         raise ValueError("A rectification, and no other request, has corrections.")
     with reusing(Role.PRIVACY):
+        if corrections is not None and not check_identity:
+            Vault().refuse_conflicts(pseudonym, corrections.identifiers)
         request, new = create(
             kind,
             pseudonym,
@@ -187,6 +182,13 @@ def submit(
             check_identity=check_identity,
         )
         return act_at_once(request, pseudonym), new
+
+
+def refuse_conflicts(request_id: UUID) -> None:
+    """Raise IdentifierConflictError where a waiting rectification would move an identifier that leads to somebody else."""
+    subject, corrections = subject_of(request_id), corrections_of(request_id)
+    if subject is not None and corrections is not None:
+        Vault().refuse_conflicts(subject, corrections.identifiers)
 
 
 def submit_erasures(pseudonyms: Sequence[str], actor: str) -> list[PrivacyRequest]:
@@ -237,27 +239,6 @@ def export_of(request_id: UUID) -> tuple[bytes, datetime]:
     if found is None:
         raise ExportUnavailableError("The export has expired: make another request.")
     return found
-
-
-def renew_seals(connection: psycopg.Connection[Any], keys: KeyProvider, limit: int) -> int:
-    """Seal the subjects and corrections of open requests anew that are sealed under an older key; returns how many."""
-    rows = connection.execute(
-        "select request_id, detail from requests.privacy_requests where detail ? 'subject' "
-        "and split_part(detail ->> 'subject', '.', 1)::int <> %s limit %s for update skip locked",
-        [keys.current("wrapping").version, limit],
-    ).fetchall()
-    for request_id, detail in rows:
-        name = bound(request_id)
-        renewed = {
-            part: seal(name, unseal(name, detail[part], keys), keys)
-            for part in _SEALED
-            if part in detail
-        }
-        connection.execute(
-            "update requests.privacy_requests set detail = detail || %s::jsonb where request_id = %s",
-            [json.dumps(renewed), request_id],
-        )
-    return len(rows)
 
 
 def process(request_id: UUID, explain: Explainer | None = None) -> PrivacyRequest:
@@ -311,15 +292,10 @@ def _exports(explain: Explainer | None) -> dict[RequestKind, _Performer]:
 
 
 def _rectify(subject: Subject, found: Registry) -> bool:
-    with connect(Role.PRIVACY) as connection:
-        row = connection.execute(
-            "select detail ->> 'corrections', created from requests.privacy_requests where request_id = %s",
-            [subject.request_id],
-        ).fetchone()
-    if row is None or row[0] is None:
+    corrections = corrections_of(subject.request_id)
+    if corrections is None:
         raise SealError("An open rectification holds no sealed corrections: ask for it anew.")
-    plain = unseal(bound(subject.request_id), row[0])
-    return rectify(subject, Corrections.model_validate_json(plain), row[1], found)
+    return rectify(subject, corrections, get(subject.request_id).created, found)
 
 
 _AT_ONCE: dict[RequestKind, _Performer] = {
@@ -373,15 +349,16 @@ def _begin(request_id: UUID) -> Subject:
     if request.status is RequestStatus.INCOMPLETE or request.kind.exports:
         request_steps.restart(request_id)
     with connect(Role.PRIVACY) as connection:
-        row = connection.execute(
+        begun = connection.execute(
             "update requests.privacy_requests set status = 'in_progress', "
             "detail = (detail - 'unfinished') || jsonb_build_object('attempts', %s::int) "
-            "where request_id = %s and status = any(%s) returning detail ->> 'subject'",
+            "where request_id = %s and status = any(%s)",
             [request.attempts + 1, request_id, list(TO_DO)],
-        ).fetchone()
-    if row is None or row[0] is None:
+        ).rowcount
+    pseudonym = subject_of(request_id) if begun else None
+    if pseudonym is None:
         raise SealError("An open privacy request holds no sealed subject: ask for it anew.")
-    return Subject(request_id, unseal(bound(request_id), row[0]).decode())
+    return Subject(request_id, pseudonym)
 
 
 def _finish(subjects: Sequence[Subject], done: bool, certified_by: Registry | None = None) -> None:
@@ -428,12 +405,3 @@ def _leave_open(request_id: UUID, missing: Sequence[str]) -> None:
 def _audit(action: str, request_id: UUID, missing: int, connection: Any) -> None:
     detail = {"request_id": str(request_id), "unfinished_steps": missing}
     audit.record("privacy requests", f"request {action}", detail, connection)
-
-
-def bound(request_id: UUID) -> str:
-    """What the sealed parts of a request are bound to."""
-    return f"privacy request|{request_id}"
-
-
-def _text(corrections: Corrections | None) -> str:
-    return "" if corrections is None else corrections.model_dump_json(exclude_unset=True)

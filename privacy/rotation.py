@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 import psycopg
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from privacy import audit, requests, tombstones
+from privacy import audit, request_seals, tombstones
 from privacy.database import Role, connect
 from privacy.envelopes import open_sealed, seal
 from privacy.identifiers import canonical
@@ -322,7 +322,7 @@ _HOLDERS = (
         "wrapping",
         "requests.privacy_requests",
         "select split_part(detail ->> 'subject', '.', 1)::int from requests.privacy_requests where detail ? 'subject'",
-        requests.renew_seals,
+        request_seals.renew,
     ),
     _Holder(
         "wrapping",

@@ -17,6 +17,7 @@ __all__ = [
     "insert",
     "owners",
     "remove",
+    "remove_others",
     "required_version",
     "wrapped_keys",
 ]
@@ -138,6 +139,16 @@ def remove(
     return connection.execute(
         "delete from vault.identifiers where lookup = any(%b::bytea[]) and pseudonym = coalesce(%s, pseudonym)",
         [list(lookups), pseudonym],
+    ).rowcount
+
+
+def remove_others(
+    connection: psycopg.Connection[Any], pseudonym: str, kind: str, lookups: Sequence[bytes]
+) -> int:
+    """Delete a subject's identifiers of one kind but those with these hashes; returns how many there were."""
+    return connection.execute(
+        "delete from vault.identifiers where pseudonym = %s and kind = %s and not lookup = any(%b::bytea[])",
+        [pseudonym, kind, list(lookups)],
     ).rowcount
 
 

@@ -20,7 +20,7 @@ from privacy.registry import Registry
 from privacy.request_steps import Subject
 from privacy.stores import handler_for
 
-__all__ = ["EVERYTHING", "lift", "object_to_profiling", "profiling", "restrict"]
+__all__ = ["EVERYTHING", "lift", "masks_in", "object_to_profiling", "profiling", "restrict"]
 
 EVERYTHING = "*"
 """The asset key of an objection that holds for every asset."""
@@ -45,7 +45,7 @@ def object_to_profiling(subject: Subject, registry: Registry) -> bool:
         subject, [contract.key for contract in stopped], RequestKind.OBJECTION, "withhold"
     )
     online = [contract for contract in registry.online if contract in stopped]
-    return done & _drop_online(subject, [*online, *_masks(registry)])
+    return done & _drop_online(subject, [*online, *masks_in(registry)])
 
 
 def profiling(registry: Registry) -> list[AssetContract]:
@@ -102,14 +102,15 @@ def _lock(connection: psycopg.Connection[Any], pseudonym: str) -> None:
     )
 
 
-def _masks(registry: Registry) -> list[AssetContract]:
+def masks_in(registry: Registry) -> list[AssetContract]:
+    """The masks that serving reads; without one serving knows nobody."""
     return [contract for contract in registry.online if contract.key in _MASKS]
 
 
 def _online_copies(registry: Registry) -> list[AssetContract]:
     """Online features, which are copies of the lake's, and the mask; session and stream are the only record of what they hold."""
     features = [contract for contract in registry.online if contract.store.kind == "feast_online"]
-    return [*features, *_masks(registry)]
+    return [*features, *masks_in(registry)]
 
 
 def _drop_online(subject: Subject, contracts: Sequence[AssetContract]) -> bool:

@@ -18,7 +18,7 @@ from orchestration.sources.connector import Source
 from orchestration.sources.model import TABLES, Table
 from privacy import lake, tombstones
 from privacy.contracts import Purpose
-from privacy.corrections import overlaid
+from privacy.corrections import VAULT, overlaid
 from privacy.database import Role, connect
 from privacy.erasure import erase_from
 from privacy.pseudonymise import PseudonymisedBatch, Pseudonymiser
@@ -125,13 +125,18 @@ def _append_statements(rows: pa.Table) -> int:
 
 
 def _record_minors(done: PseudonymisedBatch) -> None:
-    """Note which customers are below the age of digital consent, before any statement of theirs is looked at."""
+    """Note which customers are below the age of digital consent, before any statement of theirs is looked at.
+
+    By what they corrected since, where that is newer than the row.
+    """
     if done.born is None:
         return
-    told = done.rows.append_column("born", done.born).sort_by("updated_at")
-    told = told.filter(pc.is_valid(told["pseudonym"]))
-    columns = ("pseudonym", "born", "country", "signed_up_at")
-    minors.record(*(told[name].to_pylist() for name in columns))
+    told = done.rows.append_column("birth_date", done.born.cast(pa.string()))
+    told = told.filter(pc.is_valid(told["pseudonym"])).sort_by("updated_at")
+    told = overlaid(_corrected(told, TABLES["customers"]), VAULT, "updated_at")
+    born = told["birth_date"].cast(pa.date32())
+    columns = (told["pseudonym"], born, told["country"], told["signed_up_at"])
+    minors.record(*(column.to_pylist() for column in columns))
 
 
 def _meet_again(

@@ -154,7 +154,7 @@ class StepReport(BaseModel):
     status: Annotated[str, Field(description="pending, running, done or failed")]
     attempts: Annotated[int, Field(description="How often it was begun")]
     affected: Annotated[int, Field(description="Rows, keys or entries; searched places in verify")]
-    error: Annotated[str | None, Field(description="Why it failed")] = None
+    error: Annotated[str | None, Field(description="Why it failed; for administrators")] = None
 
 
 class AssetState(BaseModel):
@@ -231,7 +231,10 @@ class PrivacyRequestReport(BaseModel):
     ]
     attempts: int
     unfinished: Annotated[
-        list[str], Field(description="Each step that is missing, with its store and the reason")
+        list[str],
+        Field(
+            description="Each step that is missing, with its store and, for administrators, the reason"
+        ),
     ]
     assets: Annotated[list[AssetState], Field(description="Each asset that has a part in it")]
     steps: list[StepReport]
@@ -243,9 +246,13 @@ class PrivacyRequestList(BaseModel):
     requests: list[PrivacyRequestReport]
 
 
-def report_of(request: PrivacyRequest) -> PrivacyRequestReport:
-    """The answer about one request, its steps read anew."""
+def report_of(request: PrivacyRequest, *, reasons: bool = True) -> PrivacyRequestReport:
+    """The answer about one request, its steps read anew.
+
+    `reasons` says why steps failed; for officers, since a store's reason may tell of other people.
+    """
     steps = request.steps()
+    unfinished = [why if reasons else why.partition(":")[0] for why in request.unfinished]
     return PrivacyRequestReport(
         request_id=request.request_id,
         kind=request.kind,
@@ -258,7 +265,7 @@ def report_of(request: PrivacyRequest) -> PrivacyRequestReport:
         ground=request.ground,
         lifted=request.lifted,
         attempts=request.attempts,
-        unfinished=list(request.unfinished),
+        unfinished=unfinished,
         assets=_states(request, steps),
         steps=[
             StepReport(
@@ -267,7 +274,7 @@ def report_of(request: PrivacyRequest) -> PrivacyRequestReport:
                 status=step.status,
                 attempts=step.attempts,
                 affected=step.affected,
-                error=step.error,
+                error=step.error if reasons else None,
             )
             for step in steps
         ],

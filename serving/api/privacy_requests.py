@@ -17,6 +17,8 @@ from privacy.exports.package import data_of
 from privacy.idempotency import KeyReusedError
 from privacy.presence import is_present
 from privacy.privacy_request import PrivacyRequest, RequestKind
+from privacy.request_seals import subject_of
+from privacy.vault import IdentifierConflictError
 from serving.api.privacy_reports import (
     CheckIdentity,
     Decision,
@@ -55,7 +57,7 @@ KEY_REUSED = ProblemKind(
 router = APIRouter(prefix="/v1/privacy-requests", tags=["privacy requests"])
 _ACTOR = "api"
 _PERSONAL = (NOT_RECOGNISED, TOO_MANY_REQUESTS, UNAVAILABLE)
-_WITHHOLDING = (RequestKind.RESTRICTION, RequestKind.OBJECTION)
+_MASKED = (RequestKind.RECTIFICATION, RequestKind.RESTRICTION, RequestKind.OBJECTION)
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -78,6 +80,7 @@ def _answered() -> Iterator[None]:
         requests.ExportUnavailableError,
         CertificateUnavailableError,
         DecisionRefusedError,
+        IdentifierConflictError,
     ) as error:
         raise Problem(CONFLICT, str(error)) from None
     except KeyReusedError as error:
@@ -92,7 +95,7 @@ def _answered() -> Iterator[None]:
     summary="Make a privacy request",
     response_description="The request, received; an open one of the same kind for the same person is returned as it is",
     dependencies=[RequireAnyKey],
-    responses=problem_responses(INVALID_REFERENCE, KEY_REUSED, *_PERSONAL),
+    responses=problem_responses(CONFLICT, INVALID_REFERENCE, KEY_REUSED, *_PERSONAL),
 )
 def create_privacy_request(
     body: NewPrivacyRequest,
@@ -106,6 +109,11 @@ def create_privacy_request(
     (storefront key) with a token of the shop in `Selvedge-Requester`. What must not wait is done when this answers: of an
     erasure, everything that serving reads is gone; a rectification, a restriction and an objection hold. The rest follows
     within minutes. To an administrator the answer is the same whether or not anything is held about the person.
+
+    An e-mail address, a phone number and a customer number are what people are found by. A correction of one leads to the person in
+    place of the old one. An administrator's is refused (409) where the new one leads to somebody else. A person's waits
+    (`identity_check`) until an officer has made sure that it is theirs, whoever has it; nothing of it is done before, and its
+    answers are the same. A customer number is corrected by administrators alone.
     """
     with _answered():
         pseudonym = _subject(body, caller)
@@ -115,11 +123,11 @@ def create_privacy_request(
             caller.actor,
             corrections=body.corrections,
             idempotency_key=_scoped(idempotency_key, caller, pseudonym),
-            check_identity=body.identity_check,
+            check_identity=body.identity_check or _to_be_confirmed(body, caller),
         )
-        if body.kind in _WITHHOLDING:
+        if body.kind in _MASKED:
             _refresh_mask(pseudonym)
-        report = report_of(request)
+        report = report_of(request, reasons=caller.is_administrator)
     response.headers["Location"] = f"/v1/privacy-requests/{request.request_id}"
     response.status_code = 202 if new else 200
     return report
@@ -134,7 +142,21 @@ def _subject(body: NewPrivacyRequest, caller: Caller) -> str:
         raise _invalid(
             "body", "With a requester's token there is neither subject_ref nor identity_check"
         )
+    if body.corrections is not None and body.corrections.customer_number is not None:
+        raise _invalid("body/corrections/customer_number", "Administrators alone correct it")
     return caller.pseudonym_for(body.kind)
+
+
+def _to_be_confirmed(body: NewPrivacyRequest, caller: Caller) -> bool:
+    """Whether a person would be found by something else than before, which they may not decide alone.
+
+    Whoever has it already: an answer that depended on that would tell a requester who is a customer.
+    """
+    return (
+        not caller.is_administrator
+        and body.corrections is not None
+        and bool(body.corrections.identifiers)
+    )
 
 
 def _scoped(key: str | None, caller: Caller, pseudonym: str) -> str | None:
@@ -185,7 +207,7 @@ def read_privacy_request(request_id: UUID, caller: CallerDep) -> PrivacyRequestR
     A person reads their own with a token of the same kind.
     """
     with _answered():
-        return report_of(caller.readable(request_id))
+        return report_of(caller.readable(request_id), reasons=caller.is_administrator)
 
 
 @router.patch(
@@ -209,7 +231,11 @@ def _decided(request_id: UUID, body: Decision) -> PrivacyRequest:
         case CheckIdentity():
             return decisions.check_identity(request_id, _ACTOR)
         case Resume():
-            return decisions.resume(request_id, _ACTOR)
+            waiting = subject_of(request_id)
+            resumed = decisions.resume(request_id, _ACTOR)
+            if waiting is not None and resumed.kind in _MASKED:
+                _refresh_mask(waiting)
+            return resumed
         case Extend():
             return decisions.extend(request_id, body.reason, _ACTOR)
         case Reject():

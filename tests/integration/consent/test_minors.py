@@ -10,8 +10,8 @@ import redis
 from consent import ledger, masks, minors, models
 from consent.ledger import ConsentRecord, Decision
 from consent.masks import Mask, mask_key
-from consent.minors import Ages, ages, comes_of_age
 from orchestration.ingest.run import ingest
+from privacy.age_of_consent import Ages, ages, comes_of_age
 from privacy.contracts import Purpose
 from privacy.registry import PLATFORM_CONTRACTS
 from privacy.stores import handler_for

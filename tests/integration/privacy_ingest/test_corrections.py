@@ -4,10 +4,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from consent import objections
+from consent import ledger, objections
 from orchestration.ingest.run import ingest
 from privacy import requests
 from privacy.database import Role, connect
+from privacy.identifiers import EMAIL, PHONE
 from privacy.rectification import Corrections, FeedbackCorrection
 from privacy.requests import RequestKind, RequestStatus
 from privacy.vault import CUSTOMER_NUMBER, Vault
@@ -101,3 +102,51 @@ def test_rows_of_somebody_under_a_restriction_are_kept_and_taken_in() -> None:
         ).fetchone()
     assert row == ("AT",)
     assert objections.withheld("shop/customers") == {subject}
+
+
+@pytest.mark.usefixtures("_corrected")
+def test_older_rows_do_not_bring_a_corrected_identifier_back_and_newer_ones_lead() -> None:
+    vault, subject = Vault(), _subject()
+    assert vault.lookup(EMAIL, "right@shop.test") == subject
+    assert vault.lookup(EMAIL, "qxmarkermail@shop.test") is None
+
+    ingest("customers", _shop(updated_at=AT + timedelta(days=1), phone="+49 30 12345670"))
+    assert vault.lookup(EMAIL, "qxmarkermail@shop.test") is None
+    assert vault.lookup(PHONE, "+49 30 12345670") == subject, "it was not corrected"
+
+    after = datetime.now(UTC) + timedelta(minutes=1)
+    ingest("customers", _shop(updated_at=after, email="newest@shop.test"))
+    assert vault.lookup(EMAIL, "newest@shop.test") == subject
+
+
+def test_older_rows_do_not_make_a_child_an_adult_again() -> None:
+    """The source says 1990, the person said 14 years ago; then the shop corrects its row."""
+    for name in ("customers", "consents"):
+        ingest(name, _shop(signed_up_at=AT))
+    subject = _subject()
+    assert ledger.current(subject)
+    born = date(AT.year - 13, 1, 1)
+    requests.submit(
+        RequestKind.RECTIFICATION, subject, "test", corrections=Corrections(birth_date=born)
+    )
+    assert ledger.current(subject) == frozenset()
+
+    ingest("customers", _shop(signed_up_at=AT, updated_at=AT + timedelta(days=1)))
+    assert ledger.current(subject) == frozenset()
+
+    after = datetime.now(UTC) + timedelta(minutes=1)
+    ingest("customers", _shop(signed_up_at=AT, updated_at=after))
+    assert ledger.current(subject)
+
+
+def test_a_corrected_country_counts_where_the_source_knows_an_age_alone() -> None:
+    known = {"birth_date": None, "age": 14, "signed_up_at": AT}
+    for name in ("customers", "consents"):
+        ingest(name, _shop(**known, country="AT"))
+    subject = _subject()
+    assert ledger.current(subject), "at fourteen one agrees for oneself in Austria"
+    requests.submit(
+        RequestKind.RECTIFICATION, subject, "test", corrections=Corrections(country="DE")
+    )
+    ingest("customers", _shop(**known, country="AT"))
+    assert ledger.current(subject) == frozenset()
