@@ -21,7 +21,6 @@ PURPOSES = ("personalisation", "model_training", "analytics", "experimentation",
 _LETTERS = "bcdfghjklmnpqrstvwxz"  # no vowels: no word of any language
 _DAYS = 60
 _EVENTS = 12
-_LONG_AGO = datetime(2009, 5, 4, 10, tzinfo=UTC)  # no duty keeps a voucher that long
 
 
 def _word() -> str:
@@ -148,11 +147,11 @@ def _words(shop: Path, canary: Canary, number: int, product: str, at: datetime) 
 
 
 def _orders(shop: Path, canary: Canary, number: int, bought: list[str], begin: datetime) -> None:
-    """Two orders that the law keeps, one that it no longer does, and a return."""
+    """Three orders, each with a return."""
     for name, at in (
         ("A", begin + timedelta(days=10)),
         ("B", begin + timedelta(days=30)),
-        ("C", _LONG_AGO),
+        ("C", begin + timedelta(days=20)),
     ):
         order = f"SO-99{number:04d}{name}"
         common = {"order_no": order, "customer_no": canary.customer_number}

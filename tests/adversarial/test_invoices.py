@@ -21,6 +21,17 @@ def retained() -> dict[tuple[str, str], int]:
     return {(key, record): count for key, record, count in rows}
 
 
+def _age_an_order(pseudonym: str) -> None:
+    """Let one of the subject's orders be of 2009: no duty keeps a voucher that long, and no ingest would take it in."""
+    with as_administrator() as connection:
+        for table in ("orders", "order_lines"):
+            aged = connection.execute(
+                f"update shop.{table} set ordered_at = '2009-05-04 10:00Z' where pseudonym = %s and order_id like '%%C'",
+                [pseudonym],
+            ).rowcount
+            assert aged == 1
+
+
 def under_a_duty() -> list[AssetContract]:
     return [contract for contract in registry.load().contracts if contract.duty is not None]
 
@@ -28,6 +39,7 @@ def under_a_duty() -> list[AssetContract]:
 def test_invoices_survive_stripped_and_leave_when_their_duty_ends(platform: Platform) -> None:
     [canary] = platform.take()
     name, before = platform.pseudonym(canary), retained()
+    _age_an_order(name)
     expected = {
         contract.key: duties.under_duty(contract, [name])[name] for contract in under_a_duty()
     }
