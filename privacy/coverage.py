@@ -4,9 +4,9 @@ A search proves an erasure only where it reached everything. So each table, lake
 must belong to a contract, or to a system that is named here with how it is searched; one that does not fails the verification.
 """
 
-import os
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from privacy.contracts import (
     Artifacts,
@@ -18,6 +18,7 @@ from privacy.contracts import (
     RedisStream,
 )
 from privacy.database import Role, connect
+from privacy.file_tree import walk
 from privacy.registry import Registry
 from privacy.settings import platform_settings
 from privacy.stores import handler_for
@@ -91,15 +92,16 @@ def _tables(contracts: Iterable[AssetContract]) -> Iterator[tuple[str, bool]]:
 def _lake_tables(contracts: Iterable[AssetContract]) -> Iterator[tuple[str, bool]]:
     """Delta tables, and folders of the lake in which there is none."""
     known = {c.store.path for c in contracts if isinstance(c.store, DeltaStore)}
-    root = platform_settings().lake_dir
-    for folder, folders, _ in os.walk(root):
+    root, unlisted = platform_settings().lake_dir, list[Path]()
+    for folder, folders, _ in walk(root, unlisted.append):
+        path = str(folder.relative_to(root))
         if "_delta_log" in folders:
-            path = os.path.relpath(folder, root)
             yield f"Delta table {path}", path in known
             folders.clear()
-        elif folder != str(root) and not folders:
-            path = os.path.relpath(folder, root)
+        elif folder != root and not folders:
             yield f"folder lake/{path}", path == _LOCKS
+    for folder in unlisted:
+        yield f"folder lake/{folder.relative_to(root)}, which cannot be listed,", False
 
 
 def _models(contracts: Iterable[AssetContract]) -> Iterator[tuple[str, bool]]:

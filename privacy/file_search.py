@@ -1,4 +1,4 @@
-"""Searches the bytes of files: raw, and what compression hides (`privacy.compressed_files` says where)."""
+"""Searches files: their names, their bytes, and what compression hides (`privacy.compressed_files` says where)."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from privacy.compressed_files import BrokenFileError, Readable, members, parquet_values
+from privacy.file_tree import files_under
 
 __all__ = ["FileSearch", "counter", "needles_of", "search_files"]
 
@@ -23,7 +24,8 @@ class FileSearch:
     ----------
     searched: number of files read.
     holding: path to the number of occurrences, for files that hold any of what is searched for.
-    unreadable: files that exist and could not be read, or not what is compressed in them: cut short, damaged, encrypted.
+    unreadable: what exists and could not be searched: files that could not be read, or not what is compressed in them (cut short,
+        damaged, encrypted), folders that could not be listed, links that lead nowhere.
     """
 
     searched: int = 0
@@ -37,22 +39,28 @@ def needles_of(pseudonyms: Sequence[str]) -> list[bytes]:
 
 
 def search_files(folder: Path, needles: Sequence[bytes]) -> FileSearch:
-    """Look for `needles` in every file under `folder`; files that vanish meanwhile are left out.
+    """Look for `needles` in every file under `folder`, links followed; files that vanish meanwhile are left out.
 
-    A file that cannot be read is looked at once more at the end: it may have been in the middle of being written.
+    What cannot be read is looked at once more at the end: it may have been in the middle of being written.
     """
     result, count = FileSearch(), counter(needles)
-    doubtful = [path for path in _files(folder) if not _searched(path, count, result)]
-    result.unreadable = [path for path in doubtful if not _searched(path, count, result)]
+    unknown: list[Path] = []
+    doubtful = [
+        path for path in files_under(folder, unknown.append) if not _searched(path, count, result)
+    ]
+    result.unreadable = [
+        path for path in [*doubtful, *unknown] if not _searched(path, count, result)
+    ]
     return result
 
 
 def _searched(path: Path, count: "_Needles | _ManyNeedles", result: FileSearch) -> bool:
     """Search one file and note in `result` what was found; False where it could not be read to its end."""
     try:
-        found = sum(count(chunk) for chunk in _contents(path, count.overlap))
+        found = count(os.fsencode(path))
+        found += sum(count(chunk) for chunk in _contents(path, count.overlap))
     except FileNotFoundError:
-        return True
+        return not path.is_symlink()  # a link that leads nowhere is there all the same
     except (OSError, BrokenFileError):
         return False
     result.searched += 1
@@ -125,14 +133,6 @@ class _ManyNeedles:
 def counter(needles: Sequence[bytes]) -> _Needles | _ManyNeedles:
     """What counts occurrences of `needles` in bytes; `overlap` is how much two pieces of a whole must share."""
     return _Needles(needles) if len(needles) <= _FEW else _ManyNeedles(needles)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for root, _, names in os.walk(folder):
-        for name in sorted(names):
-            path = Path(root) / name
-            if path.is_file() and not path.is_symlink():
-                yield path
 
 
 def _contents(path: Path, overlap: int) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ Redis with its value, every byte of every file of the platform's state. A place 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -195,14 +196,21 @@ def _leaves(value: Any) -> Iterator[bytes]:
 
 
 def search_state(needles: Sequence[bytes]) -> Verification:
-    """Search the bytes of every file of the platform's state: databases, logs, lake, models, anything."""
-    home = platform_settings().home
-    found = search_files(home, needles)
+    """Search the bytes of every file of the platform's state, wherever links lead: databases, logs, lake, models, anything."""
+    settings = platform_settings()
+    result = _searched_files(settings.home, needles)
+    if not settings.tombstones_dir.is_relative_to(settings.home):
+        result.add(_searched_files(settings.tombstones_dir, needles))
+    return result
+
+
+def _searched_files(folder: Path, needles: Sequence[bytes]) -> Verification:
+    found = search_files(folder, needles)
     findings = [
-        Finding(f"file {path.relative_to(home)}", count) for path, count in found.holding.items()
+        Finding(f"file {path.relative_to(folder)}", count) for path, count in found.holding.items()
     ]
     findings += [
-        Finding(f"file {path.relative_to(home)} cannot be read, so it was not searched", 0)
+        Finding(f"{path.relative_to(folder)} cannot be read, so it was not searched", 0)
         for path in found.unreadable
     ]
     return Verification(found.searched, found.searched + len(found.unreadable), findings)

@@ -85,6 +85,7 @@ def remove_built(pseudonyms: Sequence[str]) -> int:
     home, needles = platform_settings().home, needles_of(pseudonyms)
     held = [path for name in _BUILT for path in search_files(home / name, needles).holding]
     for path in held:
+        path.resolve().unlink(missing_ok=True)  # where a link leads
         path.unlink(missing_ok=True)
     return len(held)
 

@@ -22,6 +22,7 @@ from privacy.verification import search_postgres, search_redis, search_state, un
 from tests.adversarial.injections import (
     Injection,
     Scene,
+    broken_link,
     by_statements,
     counted,
     forged,
@@ -30,6 +31,7 @@ from tests.adversarial.injections import (
     in_the_audit_log,
     in_the_journal,
     late_row_in_the_lake,
+    linked_file,
     model_row,
     older_folder,
     older_redis,
@@ -124,6 +126,8 @@ FAULTS: Mapping[str, Injection] = {
     "a vector of a subject": holding("models/lightfm/forgotten.npy", vector),
     "a line of dbt": holding("dbt/target/run/forgotten.sql"),
     "a log of a Dagster run": holding("dagster/storage/forgotten.log"),
+    "a linked folder": linked_file,
+    "a link that leads nowhere": broken_link,
     "a temporary file": holding("tmp/forgotten.txt"),
     "an event of a Dagster run": by_statements(
         "insert into dagster.event_logs (run_id, event) values ('forgotten', %(erased)s)",

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from privacy.stores.scrub import scrub_redis, trim_write_ahead_log
 __all__ = [
     "Injection",
     "Scene",
+    "broken_link",
     "by_statements",
     "counted",
     "forged",
@@ -38,6 +40,7 @@ __all__ = [
     "in_the_audit_log",
     "in_the_journal",
     "late_row_in_the_lake",
+    "linked_file",
     "model_row",
     "older_folder",
     "older_redis",
@@ -224,6 +227,30 @@ def stray_file(scene: Scene, name: str, data: bytes) -> Iterator[bytes]:
         yield scene.certificate
     finally:
         shutil.rmtree(first_new) if first_new.is_dir() else first_new.unlink()
+
+
+@contextmanager
+def linked_file(scene: Scene) -> Iterator[bytes]:
+    """State that was moved to another disk, and linked back."""
+    with tempfile.TemporaryDirectory(prefix="selvedge-disk-") as disk:
+        (Path(disk) / "part.csv").write_text(scene.erased)
+        link = platform_settings().logs_dir / "moved"
+        link.symlink_to(disk)
+        try:
+            yield scene.certificate
+        finally:
+            link.unlink()
+
+
+@contextmanager
+def broken_link(scene: Scene) -> Iterator[bytes]:
+    """A disk that is not mounted."""
+    link = platform_settings().logs_dir / "moved"
+    link.symlink_to("/nowhere/at/all")
+    try:
+        yield scene.certificate
+    finally:
+        link.unlink()
 
 
 def holding(name: str, write: Callable[[str], bytes] = str.encode) -> Injection:

@@ -4,9 +4,11 @@ What compression hides is opened here with the libraries of its formats. A place
 """
 
 import gzip
+import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 import psycopg
@@ -74,19 +76,40 @@ def _parquet(path: Path) -> Iterator[bytes]:
             yield b"\n".join(v if isinstance(v, bytes) else v.encode() for v in values)
 
 
+def all_files(home: Path) -> Iterator[tuple[str, Path]]:
+    """Every file below `home` by its name there, wherever links lead; fails where a folder cannot be listed or a link is broken."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    been: set[str] = set()
+    for root, folders, names in os.walk(home, onerror=refuse, followlinks=True):
+        if os.path.realpath(root) in been:
+            folders.clear()
+            continue
+        been.add(os.path.realpath(root))
+        for name in sorted(names):
+            path = Path(root, name)
+            assert path.exists() or not path.is_symlink(), f"{path} leads nowhere"
+            if path.is_file():
+                yield path.relative_to(home).as_posix(), path
+
+
 def _files(*patterns: str) -> Callable[[Platform], Iterator[bytes]]:
+    """Files of the state whose names there fit a pattern; ``**/`` is any number of folders."""
+    fitting = [pattern.replace("**/", "*") for pattern in patterns]
+
     def read(platform: Platform) -> Iterator[bytes]:
-        home = platform.settings.home
-        for path in sorted({path for pattern in patterns for path in home.glob(pattern)}):
-            if path.is_file() and not path.is_symlink():
+        for name, path in all_files(platform.settings.home):
+            if any(fnmatch(name, pattern) for pattern in fitting):
                 yield from contents(path)
 
     return read
 
 
 def _postgres_files(platform: Platform) -> Iterator[bytes]:
-    for path in sorted((platform.settings.home / "postgres").rglob("*")):
-        if path.is_file() and "pg_wal" not in path.parts:
+    for name, path in all_files(platform.settings.home / "postgres"):
+        if "pg_wal" not in name.split("/"):
             yield path.read_bytes()
 
 
@@ -159,12 +182,10 @@ PLACES: dict[str, Place] = {
 
 def everything(platform: Platform) -> Iterator[tuple[str, bytes]]:
     """Every byte there is, with where it lies: all files but the keys, rows, Redis, and the metrics where the API runs."""
-    home = platform.settings.home
-    for path in sorted(home.rglob("*")):
-        named = path.relative_to(home)
-        if path.is_file() and not path.is_symlink() and named.parts[0] != _KEYS_OF_THE_PLATFORM:
+    for named, path in all_files(platform.settings.home):
+        if named.split("/")[0] != _KEYS_OF_THE_PLATFORM:
             for piece in contents(path):
-                yield str(named), piece
+                yield named, piece
     for name in ("Postgres's rows", "Redis", *(["metrics"] if platform.serves else [])):
         for piece in PLACES[name].read(platform):
             yield name, piece

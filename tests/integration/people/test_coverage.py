@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pytest
 import redis
+from deltalake import write_deltalake
 
 from privacy import lake, registry, requests
 from privacy.coverage import unknown_places
@@ -62,6 +64,17 @@ def unknown_delta_table() -> Iterator[str]:
 
 
 @contextmanager
+def unknown_linked_table() -> Iterator[str]:
+    """A table that lies on another disk."""
+    with TemporaryDirectory() as disk:
+        table = lake.table_path("copies")
+        write_deltalake(disk, pa.table({"n": [1]}))
+        table.symlink_to(disk)
+        yield "Delta table copies is in no contract"
+        table.unlink()
+
+
+@contextmanager
 def unknown_lake_folder() -> Iterator[str]:
     folder = platform_settings().lake_dir / "dump"
     folder.mkdir()
@@ -97,6 +110,7 @@ PLACES: tuple[Callable, ...] = (
     unknown_key,
     unknown_stream,
     unknown_delta_table,
+    unknown_linked_table,
     unknown_lake_folder,
     unknown_model,
     unknown_folder,

@@ -174,6 +174,28 @@ def test_a_copy_in_any_file_keeps_the_request_incomplete(people, servers: Platfo
         shutil.rmtree(stray.parent)
 
 
+def test_a_part_of_the_state_on_another_disk_is_searched_as_well(
+    people, servers: PlatformSettings, tmp_path: Path
+) -> None:
+    servers.logs_dir.mkdir(exist_ok=True)
+    moved = servers.logs_dir / "old"
+    moved.symlink_to(tmp_path)
+    stray = tmp_path / "api.log"
+    stray.write_text(people.leaver)
+    request, _ = requests.submit(RequestKind.ERASURE, people.leaver, "test")
+    try:
+        tried = requests.process(request.request_id)
+        assert tried.status is RequestStatus.INCOMPLETE
+        assert any("logs/old/api.log: 1 left" in reason for reason in tried.unfinished)
+        stray.unlink()
+        tmp_path.rmdir()  # as if the disk were not mounted
+        tried = requests.process(request.request_id)
+        assert any("logs/old cannot be read" in reason for reason in tried.unfinished)
+    finally:
+        moved.unlink()
+    assert requests.process(request.request_id).status is RequestStatus.COMPLETED
+
+
 def test_a_model_forgets_the_subject_and_stays_loadable(people) -> None:
     folder = version_folder("lightfm", latest_version("lightfm"))
     model = registry.load().get("models/lightfm")

@@ -3,12 +3,15 @@
 import bz2
 import gzip
 import lzma
+import os
 import random
 import re
 import secrets
+import shutil
+import tempfile
 import tracemalloc
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -272,3 +275,73 @@ def test_many_short_ones_are_found_as_well(tmp_path: Path) -> None:
     needles = [f"K-{number:04d}".encode() for number in range(100)]
     (tmp_path / "one.csv").write_text("1,K-0042,2")
     assert len(search_files(tmp_path, needles).holding) == 1
+
+
+@pytest.fixture
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another disk."""
+    return tmp_path_factory.mktemp("elsewhere")
+
+
+def test_it_follows_links_to_folders_and_files(tmp_path: Path, elsewhere: Path) -> None:
+    (elsewhere / "lake").mkdir()
+    (elsewhere / "lake" / "part.csv").write_text(NAME)
+    (elsewhere / "old.log").write_text(NAME)
+    (tmp_path / "lake").symlink_to(elsewhere / "lake")
+    (tmp_path / "linked.log").symlink_to(elsewhere / "old.log")
+    assert found(tmp_path) == {"part.csv", "linked.log"}
+
+
+def test_links_in_a_circle_end_and_nothing_is_read_twice(tmp_path: Path) -> None:
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    (inner / "one.log").write_text(NAME)
+    (inner / "up").symlink_to(tmp_path)
+    (tmp_path / "again").symlink_to(inner)
+    result = search_files(tmp_path, needles_of([NAME]))
+    assert (result.searched, [path.name for path in result.holding]) == (1, ["one.log"])
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path: Path, elsewhere: Path) -> None:
+    (tmp_path / "lake").symlink_to(elsewhere / "not mounted")
+    (tmp_path / "itself").symlink_to("itself")
+    unreadable = search_files(tmp_path, needles_of([NAME])).unreadable
+    assert unreadable == [tmp_path / "itself", tmp_path / "lake"]
+
+
+@pytest.fixture
+def closed() -> Iterator[Path]:
+    """A folder with a file in it, while the test runs as a user whom permissions hold back."""
+    base = Path(tempfile.mkdtemp(prefix="selvedge-search-", dir="/tmp"))
+    folder, root = base / "closed", os.geteuid() == 0
+    folder.mkdir()
+    (folder / "one.log").write_text(NAME)
+    if root:
+        for path in (base, folder, folder / "one.log"):
+            os.chown(path, 65534, -1)
+        os.seteuid(65534)
+    try:
+        yield folder
+    finally:
+        folder.chmod(0o700)
+        if root:
+            os.seteuid(0)
+        shutil.rmtree(base)
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o100, 0o400])
+def test_a_folder_that_cannot_be_listed_or_entered_is_named(closed: Path, mode: int) -> None:
+    closed.chmod(mode)
+    unreadable = search_files(closed.parent, needles_of([NAME])).unreadable
+    assert unreadable == [closed / "one.log" if mode == 0o400 else closed]
+
+
+def test_a_folder_that_is_not_there_has_nothing_in_it(tmp_path: Path) -> None:
+    result = search_files(tmp_path / "never made", needles_of([NAME]))
+    assert (result.searched, result.unreadable) == (0, [])
+
+
+def test_a_pseudonym_in_the_name_of_a_file_is_found(tmp_path: Path) -> None:
+    (tmp_path / f"pseudonym={NAME}").mkdir()
+    (tmp_path / f"pseudonym={NAME}" / "part.csv").write_text("nothing")
+    assert found(tmp_path) == {"part.csv"}
