@@ -1,14 +1,15 @@
 """The audit log of what was done with people's data: who did what and when, never about whom.
 
 Its entries are a chain: the database gives each the hash of the one before it, so that one that is changed, removed or moved
-shows. `check` computes the chain again, without the database's functions. What was cut off at the end shows in whatever
-names a later entry: each certificate of erasure names its own.
+shows. `check` computes the chain again, without the database's functions. A chain that was cut off at the end, or written anew, is
+whole in itself; it shows by the certificates of erasure, each of which names its own entry: those that the database keeps, and
+those that others were given.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +18,7 @@ import psycopg
 
 from privacy.database import Role, connect
 
-__all__ = ["AuditError", "AuditReport", "Entry", "check", "entry_hash", "find", "record"]
+__all__ = ["AuditError", "AuditReport", "Entry", "Link", "check", "entry_hash", "find", "record"]
 
 # A pseudonym is 32 hexadecimal digits on their own; a UUID, written with hyphens, is not one.
 _PSEUDONYM = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
@@ -44,6 +45,15 @@ class Entry:
     detail: str
     prev_hash: bytes
     hash: bytes
+
+
+@dataclass(frozen=True)
+class Link:
+    """What something outside the log says of one of its entries; `named_by` says what."""
+
+    entry_id: int
+    hash: bytes
+    named_by: str
 
 
 @dataclass(frozen=True)
@@ -105,9 +115,16 @@ def find(entry_id: int) -> Entry | None:
     return Entry(*row) if row else None
 
 
-def check() -> AuditReport:
-    """Compute the whole chain again; each entry that was changed, removed or put in is named."""
-    faults: list[str] = []
+def check(links: Iterable[Link] = ()) -> AuditReport:
+    """Compute the whole chain again; each entry that was changed, removed, exchanged or put in is named.
+
+    Every certificate that the database keeps must find its entry in the log, and so must `links`: those of certificates kept
+    elsewhere, which a log that was cut off together with its certificates does not know.
+    """
+    stored, faults = _stored_links()  # read first: what is certified from now on is not looked for
+    wanted: dict[int, list[Link]] = {}
+    for link in (*stored, *links):
+        wanted.setdefault(link.entry_id, []).append(link)
     count, number, prev = 0, 0, _GENESIS
     for entry in _entries():
         count += 1
@@ -122,8 +139,36 @@ def check() -> AuditReport:
             faults.append(
                 f"entry {entry.entry_id} was changed: its hash is not that of its content"
             )
+        faults += [
+            f"entry {entry.entry_id} is not the one that {link.named_by} names: the log was written anew"
+            for link in wanted.pop(entry.entry_id, [])
+            if link.hash != entry.hash
+        ]
         number, prev = entry.entry_id, entry.hash
+    faults += [
+        f"entry {link.entry_id}, which {link.named_by} names, is missing: the log was cut off"
+        for several in wanted.values()
+        for link in several
+    ]
     return AuditReport(count, prev, tuple(faults))
+
+
+def _stored_links() -> tuple[list[Link], list[str]]:
+    """What the certificates in the database say of the log, and those that say nothing any more."""
+    with connect(Role.PRIVACY) as connection:
+        rows = connection.execute(
+            "select request_id, certificate from requests.certificates order by issued"
+        ).fetchall()
+    links: list[Link] = []
+    faults: list[str] = []
+    for request_id, certificate in rows:
+        name = f"the certificate of request {request_id}"
+        try:
+            link = json.loads(certificate)["audit"]
+            links.append(Link(int(link["entry"]), bytes.fromhex(link["hash"]), name))
+        except (KeyError, TypeError, ValueError):
+            faults.append(f"{name} names no entry: it was changed")
+    return links, faults
 
 
 def _entries() -> Iterator[Entry]:

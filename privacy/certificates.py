@@ -56,13 +56,17 @@ class CertificateUnavailableError(LookupError):
 
 @dataclass(frozen=True)
 class Checked:
-    """What a certificate that holds says: which request, when completed, how many assets, and what is still due."""
+    """What a certificate that holds says: which request, when completed, how many assets, and what is still due.
+
+    `link` is the entry of the audit log that it was chained to.
+    """
 
     request_id: UUID
     completed: datetime
     assets: int
     key_id: str
     retraining_due: tuple[str, ...]
+    link: audit.Link
 
 
 def prepare(request_id: UUID, registry: Registry) -> Mapping[str, Any]:
@@ -133,6 +137,10 @@ def check(certificate: bytes, public_pem: bytes) -> Checked:
         signature = base64.b64decode(document.pop("signature"), validate=True)
         _require(document["format"] == FORMAT, f"it is not a certificate of the form {FORMAT}")
         signing.verify(public_pem, _message(document), signature)
+        _require(
+            document["key_id"] == signing.key_id(public_pem),
+            "it says that another key signed it than the one that did",
+        )
         _check_chain(document)
         _check_content(document)
         return Checked(
@@ -142,6 +150,11 @@ def check(certificate: bytes, public_pem: bytes) -> Checked:
             key_id=document["key_id"],
             retraining_due=tuple(
                 model["asset"] for model in document["models"] if model.get("due")
+            ),
+            link=audit.Link(
+                document["audit"]["entry"],
+                bytes.fromhex(document["audit"]["hash"]),
+                f"the given certificate of request {document['request_id']}",
             ),
         )
     except signing.InvalidSignatureError as error:

@@ -41,9 +41,10 @@ def add_to(app: typer.Typer) -> None:
         "verify-certificate",
         epilog="Example: [bold]./selvedge privacy verify-certificate erasure.json --public-key key.pem[/]",
     )(verify_certificate)
-    app.command("verify-audit", epilog="Example: [bold]./selvedge privacy verify-audit[/]")(
-        verify_audit
-    )
+    app.command(
+        "verify-audit",
+        epilog="Example: [bold]./selvedge privacy verify-audit --certificate erasure.json[/]",
+    )(verify_audit)
     app.command(
         "after-restore",
         epilog="Example: [bold]./selvedge privacy after-restore --tombstones journal.jsonl[/]",
@@ -88,14 +89,45 @@ def verify_certificate(
         console.print(f"  trained again by the times it names: {', '.join(found.retraining_due)}")
 
 
-def verify_audit() -> None:
-    """Compute the chain of the audit log again, and name each entry that was changed, removed or put in."""
-    report = audit.check()
+def verify_audit(
+    certificate: Annotated[
+        list[Path] | None,
+        typer.Option(
+            parser=_file,
+            metavar="FILE",
+            help="A certificate that was kept elsewhere: its entry must be in the log.",
+        ),
+    ] = None,
+    public_key: Annotated[
+        Path | None,
+        typer.Option(
+            parser=_file,
+            metavar="FILE",
+            help="The key that signed the certificates, in PEM, where it is not the platform's of today.",
+        ),
+    ] = None,
+) -> None:
+    """Compute the chain of the audit log again, and name each entry that was changed, removed or put in.
+
+    Every certificate that the platform keeps, and those that are given, must find its entry there.
+    """
+    links = [_link(file, public_key) for file in certificate or []]
+    report = audit.check(links)
     for fault in report.faults:
         console.print(f"[red]✗[/] {fault}")
     if report.faults:
         raise typer.Exit(1)
     console.print(f"[green]✓[/] {report.entries:,} entries, the last with hash {report.head.hex()}")
+
+
+def _link(file: Path, public_key: Path | None) -> audit.Link:
+    """The entry that a certificate names, once the certificate itself holds."""
+    pem = public_key.read_bytes() if public_key else signing.public_key_pem()
+    try:
+        return certificates.check(file.read_bytes(), pem).link
+    except (certificates.CertificateError, signing.SigningError) as error:
+        console.print(f"[red]✗[/] {file.name}: {error}")
+        raise typer.Exit(1) from error
 
 
 def after_restore(

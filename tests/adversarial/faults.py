@@ -168,6 +168,11 @@ FAULTS: Mapping[str, Injection] = {
     "two entries of the audit log exchanged": in_the_audit_log(
         "update audit.log set entry_id = case entry_id when 1 then 999999 else 1 end where entry_id in (1, 2)"
     ),
+    "an audit log without its end": in_the_audit_log(
+        "delete from audit.log where entry_id >= (select min((certificate::json -> 'audit' ->> 'entry')::bigint) "
+        "from requests.certificates)"
+    ),
+    "an emptied audit log": in_the_audit_log("truncate audit.log"),
     "an entry at another time": in_the_audit_log("update audit.log set at = at - interval '1 day' where entry_id = 1"),
     "a forged count": forged(counted),
     "an asset left out of the certificate": forged(lambda document: document["assets"].pop()),
@@ -177,6 +182,7 @@ FAULTS: Mapping[str, Injection] = {
     "a certificate with a foreign link": forged(lambda document: document["audit"].update(hash="00" * 32)),
     "a certificate without its signature": forged(lambda document: document.pop("signature")),
     "a certificate signed by another key": signed(lambda _: None, Ed25519PrivateKey.generate()),
+    "a certificate that names another key": signed(lambda document: document.update(key_id="0" * 16)),
     "a certificate with a place not searched": signed(unsearched("tables of Postgres")),
     "a certificate with an asset not verified": signed(unverified),
     # The journal of tombstones, and restores.

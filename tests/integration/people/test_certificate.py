@@ -1,10 +1,12 @@
 """A completed erasure has a certificate that anybody checks with the public key; half an erasure has none."""
 
+import base64
 import json
 from uuid import UUID
 
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from privacy import audit, certificates, requests, signing
 from privacy.certificates import CertificateError, CertificateUnavailableError
@@ -72,11 +74,20 @@ def test_a_forged_one_is_refused(certificate: bytes, name: str) -> None:
 
 
 def test_one_of_another_key_is_refused(certificate: bytes) -> None:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     other = signing.public_key_pem(Ed25519PrivateKey.generate())
     with pytest.raises(CertificateError, match="another key"):
         certificates.check(certificate, other)
+
+
+def test_a_forger_cannot_sign_in_the_name_of_the_platforms_key(certificate: bytes) -> None:
+    """Who takes a key of his own, and says that it was the platform's, is not printed as the platform."""
+    own = Ed25519PrivateKey.generate()
+    document = json.loads(certificate)
+    del document["signature"]
+    signature = base64.b64encode(own.sign(certificates._message(document))).decode()
+    forged = json.dumps({**document, "signature": signature}).encode()
+    with pytest.raises(CertificateError, match="another key signed it"):
+        certificates.check(forged, signing.public_key_pem(own))
 
 
 def test_it_is_chained_to_the_audit_log(certificate: bytes) -> None:
@@ -150,9 +161,41 @@ def test_what_is_done_to_the_audit_log_shows(
     assert any(fault in found for found in audit.check().faults)
 
 
+REWRITES = {
+    "cut off": "delete from audit.log where entry_id >= {entry}",
+    "emptied": "truncate audit.log",
+    "written anew": "truncate audit.log; alter table audit.log enable trigger append; "
+    "insert into audit.log (actor, action, detail) select 'a', 'b', '{{}}' from generate_series(1, {entry})",
+}
+
+
+@pytest.mark.parametrize("rewrite", REWRITES)
+def test_a_log_that_is_whole_in_itself_contradicts_the_certificates(
+    certificate: bytes, rewrite: str
+) -> None:
+    link = certificates.check(certificate, signing.public_key_pem()).link
+    _as_administrator(REWRITES[rewrite].format(entry=link.entry_id))
+    [stored] = audit.check().faults
+    assert f"entry {link.entry_id}" in stored
+
+    _as_administrator("delete from requests.certificates")
+    assert audit.check().faults == (), "without a certificate nothing in the log shows it"
+    [kept_elsewhere] = audit.check([link]).faults
+    assert "the given certificate" in kept_elsewhere
+
+
+def test_a_certificate_that_was_changed_where_it_is_kept_is_named(certificate: bytes) -> None:
+    _as_administrator("update requests.certificates set certificate = 'lost'")
+    assert audit.check().faults[0].endswith("names no entry: it was changed")
+
+
 def test_the_application_cannot_change_the_audit_log(clean_database: None) -> None:
     audit.record("test", "counted", {"number": 1})
-    for statement in ("delete from audit.log", "update audit.log set actor = 'x'"):
+    for statement in (
+        "delete from audit.log",
+        "update audit.log set actor = 'x'",
+        "truncate audit.log",
+    ):
         with pytest.raises(psycopg.errors.RaiseException), connect(Role.PRIVACY) as connection:
             connection.execute(statement)
 

@@ -14,6 +14,7 @@ from orchestration.commands.privacy import app
 from privacy import audit, requests
 from privacy.requests import RequestKind
 from privacy.settings import PROJECT_ROOT
+from tests.adversarial.reading import as_administrator
 from tests.integration.people.test_routes import Client, client
 
 __all__ = ["client"]  # a fixture
@@ -79,6 +80,29 @@ def test_the_audit_log_is_checked_by_a_command(erased: requests.PrivacyRequest) 
     result = RUN.invoke(app, ["verify-audit"])
     assert result.exit_code == 0
     assert audit.check().head.hex() in result.output.replace("\n", "")
+
+
+def test_a_log_that_lost_the_entry_of_a_given_certificate_is_refused(
+    files: tuple[Path, Path],
+) -> None:
+    certificate, key = files
+    arguments = ["verify-audit", "--certificate", str(certificate)]
+    kept = RUN.invoke(app, arguments)
+    assert kept.exit_code == 0, kept.output
+    with as_administrator() as connection:
+        connection.execute("set session_replication_role = replica")
+        connection.execute("truncate audit.log, requests.certificates")
+    audit.record("test", "counted", {"number": 1})
+
+    assert RUN.invoke(app, ["verify-audit"]).exit_code == 0
+    lost = RUN.invoke(app, arguments)
+    assert (lost.exit_code, "is missing: the log was cut off" in lost.output) == (1, True)
+
+    document = json.loads(certificate.read_text())
+    document["audit"]["entry"] = 1
+    certificate.write_text(json.dumps(document))
+    forged = RUN.invoke(app, [*arguments, "--public-key", str(key)])
+    assert (forged.exit_code, "does not fit" in forged.output) == (1, True)
 
 
 def test_the_api_gives_the_certificate_of_a_completed_erasure(
