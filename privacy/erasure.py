@@ -19,7 +19,7 @@ from privacy.request_steps import Subject
 from privacy.settings import platform_settings
 from privacy.stores import handler_for
 from privacy.stores.base import StoreError
-from privacy.stores.scrub import remove_built, scrub_postgres, scrub_redis
+from privacy.stores.scrub import forget_commands, remove_built, scrub_postgres, scrub_redis
 from privacy.vault import Vault
 from privacy.verification import (
     Verification,
@@ -72,6 +72,7 @@ def erase_everywhere(subjects: Sequence[Subject], registry: Registry) -> bool:
     done &= request_steps.run(subjects, _POSTGRES, "purge", _purge_postgres(subjects, registry))
     for contract in registry.holding_subjects:
         done &= request_steps.run(subjects, contract.key, "verify", _verify(contract))
+    done &= request_steps.run(subjects, _REDIS, "forget", _none(forget_commands))
     for place, search in (
         (_REGISTRY, lambda _: unregistered(registry)),
         (_POSTGRES, search_postgres),

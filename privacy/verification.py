@@ -4,13 +4,15 @@ The handlers ask each registered store. Then everything is searched that exists:
 Redis with its value, every byte of every file of the platform's state. A place that cannot be searched counts as a finding.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import psycopg
 from psycopg import sql
 
@@ -21,7 +23,7 @@ from privacy.file_search import counter, needles_of, search_files
 from privacy.registry import Registry
 from privacy.settings import platform_settings
 from privacy.stores import handler_for
-from privacy.stores.redis import read_keys, redis_client
+from privacy.stores.redis import read_keys, redis_client, server_logs
 
 __all__ = [
     "Finding",
@@ -35,6 +37,7 @@ __all__ = [
 
 _PIECE = 4 * 1024 * 1024
 _KEYS = 5_000
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -165,16 +168,42 @@ def _rows(
 
 
 def search_redis(needles: Sequence[bytes]) -> Verification:
-    """Search the name and the value of every key."""
-    result, count, found = Verification(), counter(needles), 0
+    """Search the name and the value of every key, and the server's logs of commands.
+
+    As keys come and go, the search is repeated where it saw fewer than were there all the time.
+    """
+    count = counter(needles)
     with redis_client() as client:
-        for keys in _batches(client.scan_iter(count=_KEYS), _KEYS):
-            values = read_keys(client, keys)
-            result.searched += len(keys)
-            found += count(b"\n".join(_leaves([keys, values])))
-    result.existing = result.searched
-    result.findings += [Finding("Redis keys", found)] if found else []
+        for _ in range(_ATTEMPTS):
+            result = _searched_keys(client, count)
+            if result.searched == result.existing:
+                break
+        else:
+            missed = result.existing - result.searched
+            result.findings.append(Finding(f"{missed} keys of Redis were not searched", 0))
+        if logged := count(b"\n".join(_leaves(server_logs(client)))):
+            result.findings.append(Finding("Redis's logs of commands", logged))
     return result
+
+
+def _searched_keys(client: Any, count: Callable[[bytes], int]) -> Verification:
+    """One pass over the keys. How many exist, the server says: those at the beginning that did not expire, or fewer at the end."""
+    before, gone_before = client.dbsize(), _gone(client)
+    found, seen = 0, array("q")
+    for keys in _batches(client.scan_iter(count=_KEYS), _KEYS):
+        values = read_keys(client, keys)
+        seen.extend(hash(key) for key, value in zip(keys, values, strict=True) if value is not None)
+        found += count(b"\n".join(_leaves([keys, values])))
+    searched = len(np.unique(np.array(seen)))  # SCAN may give a key twice
+    existing = min(before - (_gone(client) - gone_before), client.dbsize())
+    findings = [Finding("Redis keys", found)] if found else []
+    return Verification(searched, max(existing, searched), findings)
+
+
+def _gone(client: Any) -> int:
+    """How many keys have expired or were evicted since the server started."""
+    stats = client.info("stats")
+    return int(stats["expired_keys"]) + int(stats["evicted_keys"])
 
 
 def _batches(values: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -64,6 +64,8 @@ def _write_config(settings: PlatformSettings, port: int) -> Path:
         "save 3600 1",
         # A compressed dump would hide a subject's bytes from the search that proves an erasure.
         "rdbcompression no",
+        # It would keep the keys that slow commands named, outside of every store.
+        "slowlog-log-slower-than -1",
         "maxmemory-policy noeviction",
         "daemonize no",
     ]

@@ -20,14 +20,17 @@ from privacy.stores.base import BATCH_ROWS, StoreError, StoreHandler, subject_co
 __all__ = [
     "RedisKeysHandler",
     "RedisStreamHandler",
+    "empty_server_logs",
     "key_regex",
     "read_keys",
     "redis_client",
     "scanned",
+    "server_logs",
     "text_value",
 ]
 
 _SCAN = 5_000
+_LONGEST_LOG = 1_000_000
 _REBUILD = """
 local source, target = KEYS[1], KEYS[2]
 if redis.call('EXISTS', source) == 0 then return 0 end
@@ -93,6 +96,29 @@ def redis_client() -> Iterator[Any]:
         yield client
     finally:
         client.close()
+
+
+def server_logs(client: Any) -> list[Any]:
+    """What the server noted of slow commands and of those that it refused, both with their keys; empty where it keeps no such log."""
+    return [
+        client.execute_command("SLOWLOG", "GET", "-1"),
+        _acl_log(client, str(_LONGEST_LOG)),
+    ]
+
+
+def empty_server_logs(client: Any) -> None:
+    """Let the server forget what it noted of commands: slow ones, and those that it refused."""
+    client.execute_command("SLOWLOG", "RESET")
+    _acl_log(client, "RESET")
+
+
+def _acl_log(client: Any, what: str) -> Any:
+    try:
+        return client.execute_command("ACL", "LOG", what)
+    except redis.ResponseError as error:
+        if str(error).lower().startswith("unknown"):  # no access control, so nothing refused
+            return []
+        raise
 
 
 def text_value(value: Any) -> Any:

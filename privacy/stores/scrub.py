@@ -17,9 +17,15 @@ from privacy.file_search import needles_of, search_files
 from privacy.settings import platform_settings
 from privacy.stores.base import StoreError, StoreLockedError
 from privacy.stores.postgres import relation_exists
-from privacy.stores.redis import redis_client
+from privacy.stores.redis import empty_server_logs, redis_client
 
-__all__ = ["remove_built", "scrub_postgres", "scrub_redis", "trim_write_ahead_log"]
+__all__ = [
+    "forget_commands",
+    "remove_built",
+    "scrub_postgres",
+    "scrub_redis",
+    "trim_write_ahead_log",
+]
 
 _LOCK_TIMEOUT = "60s"
 _BUILT = ("dbt", "dagster/storage", "dagster/compute-logs")
@@ -61,8 +67,12 @@ def trim_write_ahead_log() -> None:
 
 
 def scrub_redis() -> int:
-    """Rewrite the append-only file and the dump where Redis keeps them; returns how many files were rewritten."""
+    """Rewrite the append-only file and the dump where Redis keeps them, and empty its logs of commands; returns how many files.
+
+    A log of slow commands holds the keys that they named.
+    """
     with redis_client() as client:
+        empty_server_logs(client)
         appends = bool(client.info("persistence")["aof_enabled"])
         dumps = bool(client.config_get("save").get("save"))
         if appends:
@@ -75,6 +85,13 @@ def scrub_redis() -> int:
             _wait(client, _idle)
             _check(client, "rdb_last_bgsave_status")
     return int(appends) + int(dumps)
+
+
+def forget_commands() -> int:
+    """Empty Redis's logs of commands: a search by handlers names whom it searches for; returns how many logs."""
+    with redis_client() as client:
+        empty_server_logs(client)
+    return 1
 
 
 def remove_built(pseudonyms: Sequence[str]) -> int:

@@ -1,6 +1,7 @@
 """An erasure reaches every store, down to the bytes on disk, and tells the truth when one fails."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import psycopg
 import pytest
 import redis
 
-from privacy import lake, registry, requests, tombstones
+from privacy import lake, registry, requests, tombstones, verification
 from privacy.database import Role, admin_url, connect
 from privacy.file_search import needles_of, search_files
 from privacy.requests import RequestKind, RequestStatus
@@ -17,7 +18,7 @@ from privacy.settings import PlatformSettings
 from privacy.stores import handler_for
 from privacy.stores.base import StoreError
 from privacy.vault import Vault
-from privacy.verification import verify
+from privacy.verification import search_redis, verify
 from recommenders.artifacts import latest_version, load_manifest, version_folder
 
 
@@ -240,6 +241,72 @@ def test_a_stream_holds_no_byte_of_an_entry_that_was_deleted_before(
 
     assert people.leaver.encode() not in redis_client.dump("sv:events")
     assert redis_client.xlen("sv:events") == 5
+
+
+@pytest.fixture
+def slow_log(redis_client: "redis.Redis") -> Iterator["redis.Redis"]:
+    """A Redis that notes every command, as a server by URL may be set up."""
+    kept = redis_client.config_get("slowlog-log-slower-than")
+    redis_client.config_set("slowlog-log-slower-than", 0)
+    yield redis_client
+    redis_client.config_set("slowlog-log-slower-than", kept["slowlog-log-slower-than"])
+    redis_client.slowlog_reset()
+
+
+def test_the_embedded_redis_notes_no_command(people, redis_client: "redis.Redis") -> None:
+    assert redis_client.config_get("slowlog-log-slower-than") == {"slowlog-log-slower-than": "-1"}
+
+
+def test_what_redis_noted_of_slow_commands_is_found_and_forgotten(
+    people, slow_log: "redis.Redis"
+) -> None:
+    slow_log.hgetall(f"sv:consent:{{{people.leaver}}}")
+    request, _ = requests.submit(RequestKind.ERASURE, people.leaver, "test")
+    noted = [str(finding) for finding in search_redis(needles_of([people.leaver])).findings]
+    assert any(place.startswith("Redis's logs of commands") for place in noted)
+
+    assert requests.process(request.request_id).status is RequestStatus.COMPLETED
+
+    entries = slow_log.slowlog_get(10_000)
+    assert entries, "it notes what came later"
+    assert not any(people.leaver.encode() in entry["command"] for entry in entries)
+
+
+def test_what_redis_noted_of_refused_commands_is_found_and_forgotten(
+    people, redis_client: "redis.Redis"
+) -> None:
+    login = {**redis_client.get_connection_kwargs(), "username": "reader", "password": "any"}
+    redis_client.acl_setuser(
+        "reader", enabled=True, nopass=True, keys=["products:*"], commands=["+get"]
+    )
+    try:
+        with (
+            redis.Redis(**login) as reader,
+            pytest.raises(redis.exceptions.NoPermissionError),
+        ):
+            reader.get(f"sv:consent:{{{people.leaver}}}")
+        assert search_redis(needles_of([people.leaver])).findings
+        request, _ = requests.submit(RequestKind.ERASURE, people.leaver, "test")
+        assert requests.process(request.request_id).status is RequestStatus.COMPLETED
+        assert redis_client.acl_log() == []
+    finally:
+        redis_client.acl_deluser("reader")
+
+
+def test_keys_of_redis_that_were_not_read_are_not_counted_as_searched(
+    people, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = verification.read_keys
+
+    def read_but_one(client: object, keys: list[bytes]) -> list[object]:
+        return [None, *read(client, keys)[1:]]
+
+    whole = search_redis(needles_of(["0" * 32]))
+    assert whole.searched == whole.existing > 0
+    monkeypatch.setattr(verification, "read_keys", read_but_one)
+    missed = search_redis(needles_of(["0" * 32]))
+    assert (missed.searched, missed.existing) == (whole.searched - 1, whole.existing)
+    assert [str(finding) for finding in missed.findings] == ["1 keys of Redis were not searched"]
 
 
 def test_a_locked_table_is_an_incomplete_request_not_an_endless_wait(
