@@ -18,6 +18,7 @@ import psycopg
 
 from privacy import audit, request_steps, signing, unlearning
 from privacy.contracts import AssetContract, Unlearn
+from privacy.coverage import not_searched
 from privacy.database import Role, connect
 from privacy.duties import describe
 from privacy.registry import Registry
@@ -56,7 +57,7 @@ class CertificateUnavailableError(LookupError):
 
 @dataclass(frozen=True)
 class Checked:
-    """What a certificate that holds says: which request, when completed, how many assets, and what is still due.
+    """What a certificate that holds says: which request, when completed, how many assets, what is still due, what was not searched.
 
     `link` is the entry of the audit log that it was chained to.
     """
@@ -66,6 +67,7 @@ class Checked:
     assets: int
     key_id: str
     retraining_due: tuple[str, ...]
+    not_searched: tuple[str, ...]
     link: audit.Link
 
 
@@ -90,6 +92,7 @@ def prepare(request_id: UUID, registry: Registry) -> Mapping[str, Any]:
         "models": [_model(contract, due) for contract in registry.contracts if contract.unlearn],
         "kept_by_law": list(_kept(registry, steps)),
         "searched": {name: _searched(place, steps) for place, name in _PLACES.items()},
+        "not_searched": not_searched(),
     }
 
 
@@ -151,6 +154,7 @@ def check(certificate: bytes, public_pem: bytes) -> Checked:
             retraining_due=tuple(
                 model["asset"] for model in document["models"] if model.get("due")
             ),
+            not_searched=tuple(map(str, document.get("not_searched", ()))),
             link=audit.Link(
                 document["audit"]["entry"],
                 bytes.fromhex(document["audit"]["hash"]),

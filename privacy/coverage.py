@@ -18,13 +18,21 @@ from privacy.contracts import (
     RedisStream,
 )
 from privacy.database import Role, connect
+from privacy.exports.recipients import recipients
 from privacy.file_tree import walk
 from privacy.registry import Registry
 from privacy.settings import platform_settings
 from privacy.stores import handler_for
 from privacy.stores.redis import key_regex, redis_client
 
-__all__ = ["STATE_FOLDERS", "SYSTEM_SCHEMAS", "SYSTEM_TABLES", "places", "unknown_places"]
+__all__ = [
+    "STATE_FOLDERS",
+    "SYSTEM_SCHEMAS",
+    "SYSTEM_TABLES",
+    "not_searched",
+    "places",
+    "unknown_places",
+]
 
 # Schemas of other systems: their tables come and go with versions of theirs, and every row of them is searched.
 SYSTEM_SCHEMAS = {"dagster": "Dagster's run and event storage", "feast": "Feast's registry"}
@@ -73,6 +81,28 @@ def unknown_places(registry: Registry) -> tuple[list[str], int]:
     """The places that nothing tells of, and how many places there are."""
     found = list(places(registry))
     return [place for place, known in found if not known], len(found)
+
+
+def not_searched() -> list[str]:
+    """What an erasure's search does not reach on this platform, for its certificate to say."""
+    settings = platform_settings()
+    beyond = [
+        "the shop's own database and files, which the platform only reads",
+        "backups: one that is put back is refused until it is erased again",
+    ]
+    if recipients():
+        beyond.append("what recipients outside the shop were given")
+    if settings.postgres_url:
+        beyond.append(
+            "the files of the Postgres server, which is not the platform's own: dead rows, statistics, write-ahead log, "
+            "archive, replicas (every row of every table was searched)"
+        )
+    if settings.redis_url:
+        beyond.append(
+            "the files of the Redis server, which is not the platform's own: dump, append-only file, replicas, other "
+            "databases (every key of this one was searched)"
+        )
+    return beyond
 
 
 def _tables(contracts: Iterable[AssetContract]) -> Iterator[tuple[str, bool]]:

@@ -87,6 +87,8 @@ def verify_certificate(
     )
     if found.retraining_due:
         console.print(f"  trained again by the times it names: {', '.join(found.retraining_due)}")
+    for place in found.not_searched:
+        console.print(f"  not searched: {place}")
 
 
 def verify_audit(

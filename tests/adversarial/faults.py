@@ -176,6 +176,9 @@ FAULTS: Mapping[str, Injection] = {
     "an entry at another time": in_the_audit_log("update audit.log set at = at - interval '1 day' where entry_id = 1"),
     "a forged count": forged(counted),
     "an asset left out of the certificate": forged(lambda document: document["assets"].pop()),
+    "a certificate that hides what was not searched": forged(
+        lambda document: document["not_searched"].pop()
+    ),
     "a certificate of another request": forged(
         lambda document: document.update(request_id=str(UUID(int=1)))
     ),

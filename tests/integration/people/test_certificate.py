@@ -7,10 +7,11 @@ from uuid import UUID
 import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import SecretStr
 
 from privacy import audit, certificates, requests, signing
 from privacy.certificates import CertificateError, CertificateUnavailableError
-from privacy.database import Role, admin_url, connect
+from privacy.database import Role, admin_url, connect, redis_url
 from privacy.requests import RequestKind, RequestStatus
 from privacy.settings import PlatformSettings
 
@@ -46,6 +47,24 @@ def test_the_public_key_alone_checks_it(certificate: bytes) -> None:
     assert checked.key_id == json.loads(certificate)["key_id"]
 
 
+def test_it_says_what_was_not_searched(certificate: bytes) -> None:
+    told = json.loads(certificate)["not_searched"]
+    assert any(place.startswith("backups") for place in told)
+    assert not any("server" in place for place in told), "the files of its own servers it searched"
+    assert certificates.check(certificate, signing.public_key_pem()).not_searched == tuple(told)
+
+
+def test_it_says_that_the_files_of_servers_by_url_were_not_searched(
+    people, servers: PlatformSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postgres = admin_url().render_as_string(hide_password=False)
+    for name, url in (("postgres_url", postgres), ("redis_url", redis_url())):
+        monkeypatch.setattr(servers, name, SecretStr(url))
+    told = json.loads(certificates.get(erased(people.leaver)))["not_searched"]
+    assert any("the Postgres server" in place and "write-ahead log" in place for place in told)
+    assert any("the Redis server" in place and "append-only file" in place for place in told)
+
+
 def _forgeries() -> dict[str, "object"]:
     def changed(document: dict) -> None:
         document["assets"][0]["removed"] += 1
@@ -59,10 +78,15 @@ def _forgeries() -> dict[str, "object"]:
     def relinked(document: dict) -> None:
         document["audit"]["hash"] = "00" * 32
 
+    def all_searched(document: dict) -> None:
+        document["not_searched"].pop()
+
     def another(document: dict) -> None:
         document["request_id"] = "6f1e8f0a-3b0c-4f0e-9a59-0d4f6a1c2b3d"
 
-    return {each.__name__: each for each in (changed, shortened, later, relinked, another)}
+    return {
+        each.__name__: each for each in (changed, shortened, later, relinked, all_searched, another)
+    }
 
 
 @pytest.mark.parametrize("name", sorted(_forgeries()))

@@ -57,6 +57,7 @@ def test_a_certificate_is_checked_offline(
     good = verify_elsewhere(*files, home)
     assert good.returncode == 0, good.stdout + good.stderr
     assert str(erased.request_id) in good.stdout
+    assert "not searched: backups" in good.stdout
     assert not home.exists(), "checking makes no key and no state"
 
     certificate, key = files
