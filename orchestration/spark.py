@@ -14,7 +14,6 @@ import threading
 from functools import cache
 from pathlib import Path
 
-import psutil
 import pyarrow as pa
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -22,11 +21,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from privacy.lake import open_table
-from privacy.settings import platform_settings
+from privacy.scratch import remove_scratch, scratch_folder
 
 __all__ = ["SparkUnavailableError", "get_spark", "read_delta", "stop_spark", "to_table"]
 
-_FOLDER_PREFIX = "spark-"
+_PURPOSE = "spark"
 _lock = threading.Lock()
 _running: list[SparkSession] = []
 
@@ -78,7 +77,7 @@ def stop_spark() -> None:
             process.stdin.close()
             process.wait(timeout=30)
         _forget_gateway()
-        shutil.rmtree(_folder(os.getpid()), ignore_errors=True)
+        remove_scratch(_PURPOSE)
         atexit.unregister(stop_spark)
 
 
@@ -102,9 +101,7 @@ def to_table(df: DataFrame, schema: pa.Schema) -> pa.Table:
 
 def _start() -> SparkSession:
     _find_java()
-    folder = _folder(os.getpid())
-    _remove_leftovers(folder.parent)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = scratch_folder(_PURPOSE)
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     builder = SparkSession.builder.appName("selvedge")
@@ -136,18 +133,6 @@ def _configuration(folder: Path) -> dict[str, str]:
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     }
-
-
-def _folder(process: int) -> Path:
-    return platform_settings().tmp_dir / f"{_FOLDER_PREFIX}{process}"
-
-
-def _remove_leftovers(parent: Path) -> None:
-    """Remove the folders of processes that were killed before they could."""
-    for folder in parent.glob(f"{_FOLDER_PREFIX}*"):
-        process = folder.name.removeprefix(_FOLDER_PREFIX)
-        if process.isdigit() and not psutil.pid_exists(int(process)):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _find_java() -> None:

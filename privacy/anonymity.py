@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
 from psycopg import sql
 
 from privacy import lake
 from privacy.contracts import AssetContract, DeltaStore, PostgresStore
 from privacy.database import Role, connect
+from privacy.duckdb_memory import duckdb_cursor
 from privacy.stores.base import StoreError, subject_column
 from privacy.stores.postgres import relation_exists
 
@@ -79,7 +79,7 @@ def _row(contract: AssetContract) -> Sequence[Any] | None:
             files = list(lake.open_table(path).file_uris()) if lake.exists(path) else []
             if not files:
                 return None
-            with duckdb.connect() as database:
+            with duckdb_cursor() as database:
                 text = _query(contract, sql.SQL("read_parquet(?)")).as_string()
                 found: Sequence[Any] | None = database.execute(text, [files]).fetchone()
                 return found

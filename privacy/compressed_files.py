@@ -5,7 +5,7 @@ broken and not as something else. Only one layer is opened: a gzip inside a zip 
 
 Of what the platform runs, these leave compressed files: Delta and Spark (Parquet data and checkpoints), NumPy (``.npz``),
 and whoever rotates logs (gzip, zstd). These are kept from it: Redis (`rdbcompression no`), Postgres's WAL (`wal_compression
-off`). Two are not searchable here and are dealt with elsewhere: Spark's shuffle and spill files are encrypted, and deleted
+off`). Two are not searchable here and are dealt with elsewhere: what Spark and DuckDB spill is encrypted, and deleted
 (`platform/temporary_files`); Postgres compresses long values within its tables, where `privacy.verification` reads them
 row by row, and an erasure rewrites the tables so that no dead row stays. Dagster, Feast and dbt leave nothing compressed.
 """

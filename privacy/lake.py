@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
-import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
+from privacy.duckdb_memory import duckdb_cursor
 from privacy.folders import note_writing
 from privacy.settings import platform_settings
 
@@ -189,7 +189,7 @@ def overdue(
     if not files:
         return 0, 0
     kept = f'coalesce("{subject}" in (select held from held), false)' if subject else "false"  # noqa: S608
-    with duckdb.connect() as database:
+    with duckdb_cursor() as database:
         database.register("held", pa.table({"held": pa.array(held, pa.string())}))
         row = database.execute(
             f"select count(*) filter (where not {kept}), count(*) filter (where {kept}) "  # noqa: S608 (columns of the contract)
@@ -227,7 +227,7 @@ def _expire_subjects(
     files = _files(table)
     if not subject or not files:
         return 0
-    with duckdb.connect() as database:
+    with duckdb_cursor() as database:
         database.register("held", pa.table({"held": pa.array(held, pa.string())}))
         doomed = database.execute(
             f'select distinct "{subject}" from read_parquet(?) where "{column}" < ?::timestamptz '  # noqa: S608
@@ -294,7 +294,7 @@ def _files(table: DeltaTable) -> list[str]:
 
 def _absent(table: DeltaTable, rows: pa.Table, key: str) -> pa.Table:
     """Rows of `rows` with a new `key`, the first of each; one bounded pass over the table's key column."""
-    with duckdb.connect() as database:
+    with duckdb_cursor() as database:
         database.register("batch", rows.append_column("_row", pa.array(range(rows.num_rows))))
         held = "select null::varchar as key where false"
         parameters: list[object] = []
@@ -314,7 +314,7 @@ def _matches(table: DeltaTable, column: str, wanted: pa.Table) -> int:
     files = _files(table)
     if not files:
         return 0
-    with duckdb.connect() as database:
+    with duckdb_cursor() as database:
         database.register("wanted", wanted)
         found = database.execute(
             f'select count(*) from read_parquet(?) where "{column}" in (select "{column}" from wanted)',  # noqa: S608

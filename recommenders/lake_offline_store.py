@@ -12,6 +12,7 @@ from feast.infra.offline_stores.file_source import FileOptions
 from feast.infra.offline_stores.offline_store import RetrievalJob
 
 from privacy import lake
+from privacy.duckdb_memory import duckdb_in_memory
 from privacy.settings import platform_settings
 
 __all__ = ["LakeOfflineStore", "LakeOfflineStoreConfig"]
@@ -23,21 +24,18 @@ MEMORY_LIMIT = "2GB"
 def prepare_engine() -> None:
     """Make an in-memory DuckDB, with the Delta extension from its wheel, the engine of this process.
 
-    Spilled rows go to the platform's folder for temporary files, never to the working directory; nothing is
-    downloaded.
+    Spilled rows are encrypted (`privacy.duckdb_memory`); nothing is downloaded.
     """
-    settings = platform_settings()
-    spill, extensions = settings.tmp_dir / "duckdb", settings.home / "duckdb-extensions"
-    for folder in (spill, extensions):
-        folder.mkdir(parents=True, exist_ok=True)
-    backend = ibis.duckdb.connect(
+    extensions = platform_settings().home / "duckdb-extensions"
+    extensions.mkdir(parents=True, exist_ok=True)
+    database = duckdb_in_memory(
         extension_directory=str(extensions),
-        temp_directory=str(spill),
         memory_limit=MEMORY_LIMIT,
-        autoinstall_known_extensions=False,
+        autoload_known_extensions=True,
     )
+    import_extension("delta", con=database)
+    backend = ibis.duckdb.from_connection(database)
     backend.raw_sql("set timezone = 'UTC'")
-    import_extension("delta", con=backend.con)
     ibis.set_backend(backend)
 
 

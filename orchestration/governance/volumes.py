@@ -1,11 +1,11 @@
 """How much an asset holds now: rows and subjects, counted where they lie."""
 
-import duckdb
 from psycopg import sql
 
 from privacy import lake
 from privacy.contracts import AssetContract, DeltaStore, PostgresStore
 from privacy.database import Role, connect
+from privacy.duckdb_memory import duckdb_cursor
 from privacy.stores.postgres import relation_exists
 
 __all__ = ["volume"]
@@ -45,7 +45,7 @@ def _in_lake(contract: AssetContract, path: str) -> dict[str, int | None]:
     if not files:
         return {"rows": 0, "subjects": 0 if column else None}
     subjects = f'count(distinct "{column}")' if column else "null"
-    with duckdb.connect() as database:
+    with duckdb_cursor() as database:
         row = database.execute(
             f"select count(*), {subjects} from read_parquet(?)",  # noqa: S608 (a column of the contract)
             [files],

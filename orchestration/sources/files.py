@@ -1,17 +1,15 @@
 """The file connector: CSV and Parquet files read through a mapping, in batches and bounded memory.
 
 DuckDB parses and checks while it streams. Only two things span a whole table: hashes of its keys (to find
-repeated ones) and, where a mapping folds rows, one row per key. Both spill to a private temporary folder.
+repeated ones) and, where a mapping folds rows, one row per key. Both spill encrypted (`privacy.duckdb_memory`).
 """
 
 import csv
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -22,6 +20,7 @@ from orchestration.sources.mapping import CsvFormat, SourceMapping
 from orchestration.sources.model import TABLES
 from orchestration.sources.query import Parameters, checked_rows, duplicate_keys, folded
 from orchestration.sources.repeats import Repeats
+from privacy.duckdb_memory import duckdb_in_memory
 
 __all__ = ["FileSource"]
 
@@ -64,7 +63,7 @@ class FileSource:
         self.declares_consent = "consents" in mapping.tables
         self._mapping = mapping
         self._path = path
-        with duckdb.connect() as connection:
+        with _connection() as connection:
             self._files = {table: self._found(connection, table) for table in mapping.tables}
 
     def tables(self) -> tuple[str, ...]:
@@ -212,19 +211,11 @@ def _advice(mapping: SourceMapping) -> str:
 
 @contextmanager
 def _connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A private in-memory DuckDB that loads no extension and spills to a folder that goes with it."""
-    with tempfile.TemporaryDirectory(prefix="selvedge-") as spill:
-        config: dict[str, Any] = {
-            "memory_limit": MEMORY_LIMIT,
-            "temp_directory": spill,
-            "threads": 2,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        }
-        with duckdb.connect(config=config) as connection:
-            connection.execute("set timezone = 'UTC'")
-            connection.execute("set enable_progress_bar = false")
-            yield connection
+    """A DuckDB of its own: rows of the shop are in clear here, and nowhere on the disk."""
+    with duckdb_in_memory(memory_limit=MEMORY_LIMIT, threads=2) as connection:
+        connection.execute("set timezone = 'UTC'")
+        connection.execute("set enable_progress_bar = false")
+        yield connection
 
 
 def _reader(file: _File, csv_format: CsvFormat, bound: Parameters) -> str:

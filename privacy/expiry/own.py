@@ -6,6 +6,7 @@ from privacy import duties
 from privacy.contracts import AssetContract
 from privacy.database import Role, connect
 from privacy.expiry.base import Due, Expiry, Overdue
+from privacy.scratch import in_use
 from privacy.settings import platform_settings
 from privacy.stores import handler_for
 from privacy.stores.own import last_change
@@ -45,14 +46,14 @@ class RetainedRecordsExpiry(Expiry):
 
 
 class TemporaryFilesExpiry(Expiry):
-    """Files and folders of the temporary folder that nobody has changed since the retention began."""
+    """Files and folders of the temporary folder that nobody has changed since the retention began, and that no process uses."""
 
     def overdue(self, contract: AssetContract, due: Due) -> Overdue:
         """Abandoned files and folders."""
         folder = platform_settings().tmp_dir
         entries = list(folder.iterdir()) if folder.is_dir() else []
         limit = min(due.before.timestamp(), time.time())
-        return Overdue(sum(last_change(path) < limit for path in entries))
+        return Overdue(sum(last_change(path) < limit and not in_use(path) for path in entries))
 
     def expire(self, contract: AssetContract, due: Due) -> int:
         """Delete them; the store's handler knows what is abandoned, and waits less than the contract allows."""

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 
 from privacy import lake
 from privacy.contracts import AssetContract, DeltaStore
+from privacy.duckdb_memory import duckdb_cursor
 from privacy.stores.base import BATCH_ROWS, StoreError, StoreHandler, plain, subject_column
 
 __all__ = ["DeltaHandler"]
@@ -26,7 +26,7 @@ def _select(contract: AssetContract, columns: str, rest: str, wanted: Sequence[s
     if not files:
         return pa.table({})
     subject = '"' + subject_column(contract).replace('"', '""') + '"'
-    with duckdb.connect() as database:
+    with duckdb_cursor() as database:
         database.register("wanted", pa.table({"subject": pa.array(list(wanted), pa.string())}))
         return database.execute(
             f"select {columns.format(subject=subject)} from read_parquet(?, union_by_name = true) "  # noqa: S608 (names from the contract, quoted)

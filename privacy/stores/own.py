@@ -16,6 +16,7 @@ from privacy.corrections import corrections_of
 from privacy.database import Role, connect
 from privacy.fingerprints import SealError, fingerprints, stand_ins, unseal
 from privacy.keys import KeyProviderError
+from privacy.scratch import in_use, is_abandoned
 from privacy.settings import platform_settings
 from privacy.stores.base import StoreHandler
 from privacy.stores.postgres import PostgresHandler
@@ -195,7 +196,7 @@ class RetainedRecordsHandler(StoreHandler):
 
 
 class TemporaryFilesHandler(StoreHandler):
-    """Files of the temporary folder, such as what a Spark run that crashed left behind (compressed, so not searchable)."""
+    """Files of the temporary folder, such as what a run of Spark or DuckDB that crashed left behind (encrypted, so not searchable)."""
 
     ABANDONED_AFTER = timedelta(hours=1)
 
@@ -212,11 +213,14 @@ class TemporaryFilesHandler(StoreHandler):
         yield from ()
 
     def erase(self, contract: AssetContract, pseudonyms: Sequence[str]) -> int:
-        """Delete whatever no one has changed for an hour; returns how many files and folders."""
+        """Delete what ended processes left behind, and what no one has changed for an hour; returns how many files and folders.
+
+        The folder of a process that runs stays: what lies in it is encrypted, and goes with the process.
+        """
         folder, removed = platform_settings().tmp_dir, 0
         limit = time.time() - self.ABANDONED_AFTER.total_seconds()
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if last_change(path) >= limit:
+            if in_use(path) or (last_change(path) >= limit and not is_abandoned(path)):
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)

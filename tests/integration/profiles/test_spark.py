@@ -25,14 +25,14 @@ ROWS = pa.table(
     }
 )
 FILLS_SPARKS_FOLDER = """
-import os
 import sys
 import pyarrow as pa
-from orchestration.spark import _folder, get_spark, stop_spark, to_table
+from orchestration.spark import get_spark, stop_spark, to_table
+from privacy.scratch import scratch_folder
 rows = pa.table({"pseudonym": [sys.argv[1]] * 50_000, "number": list(range(50_000))})
 frame = get_spark().createDataFrame(rows)
 assert to_table(frame.repartition(3, "number"), rows.schema).num_rows == 50_000
-files = [path for path in _folder(os.getpid()).rglob("*") if path.is_file()]
+files = [path for path in scratch_folder("spark").rglob("*") if path.is_file()]
 assert any(path.name.endswith(".data") for path in files), "nothing was shuffled"
 assert not any(sys.argv[1].encode() in path.read_bytes() for path in files)
 stop_spark()
