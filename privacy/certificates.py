@@ -38,6 +38,7 @@ __all__ = [
 FORMAT = "selvedge/erasure-certificate/1"
 _ACTION = "erasure certified"
 _ACTOR = "privacy requests"
+_IDENTIFIERS = "platform/identifiers"
 _BEFORE = ("online", "retain")
 _PLACES = {
     "platform/registry": "stores",
@@ -92,6 +93,7 @@ def prepare(request_id: UUID, registry: Registry) -> Mapping[str, Any]:
         "models": [_model(contract, due) for contract in registry.contracts if contract.unlearn],
         "kept_by_law": list(_kept(registry, steps)),
         "searched": {name: _searched(place, steps) for place, name in _PLACES.items()},
+        "identifiers_searched": _utc(_step(_IDENTIFIERS, "verify", steps).updated),
         "not_searched": not_searched(),
     }
 

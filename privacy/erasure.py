@@ -2,24 +2,30 @@
 
 At once, when the request arrives: tombstones, so that no ingest brings the person back; objections to every asset, so that a
 materialisation under way leaves them out; everything that serving reads. Then, batched over requests: every other store, the
-ledger and the vault last; the bytes of what was deleted; and a search of every store. Each step is durable and repeatable.
+ledger and the vault last, and before the vault a search for identifiers in clear; the bytes of what was deleted; and a search of
+every store. Each step is durable and repeatable.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from privacy import duties, epochs, request_steps, tombstones, unlearning
 from privacy.contracts import AssetContract, Unlearn
 from privacy.database import Role, connect, reusing
-from privacy.file_search import needles_of, search_files
+from privacy.file_search import needles_of
+from privacy.identifier_search import refuse_identifiers
 from privacy.registry import PLATFORM_PREFIX, Registry
 from privacy.request_steps import Subject
-from privacy.settings import platform_settings
 from privacy.stores import handler_for
 from privacy.stores.base import StoreError
-from privacy.stores.scrub import forget_commands, remove_built, scrub_postgres, scrub_redis
+from privacy.stores.scrub import (
+    forget_commands,
+    remove_built,
+    scrub_postgres,
+    scrub_redis,
+    tables_with_bytes,
+)
 from privacy.vault import Vault
 from privacy.verification import (
     Verification,
@@ -35,6 +41,7 @@ _MECHANISM = "erasure"
 _TOMBSTONES, _OBJECTIONS = "platform/tombstones", "platform/objections"
 _POSTGRES, _REDIS, _FILES = "platform/postgres", "platform/redis", "platform/files"
 _REGISTRY = "platform/registry"
+_VAULT, _IDENTIFIERS = "platform/vault", "platform/identifiers"
 _BUILT, _EPOCH = "platform/build_artefacts", "platform/erasure_epoch"
 # What serving reads goes first, what leads from a pseudonym to a person goes last.
 _ORDER = ("feast_online", "redis", "delta", "postgres", "artifacts", "redis_stream", "none")
@@ -63,6 +70,11 @@ def erase_everywhere(subjects: Sequence[Subject], registry: Registry) -> bool:
     for contract in sorted(registry.holding_subjects, key=_rank):
         if contract.duty is not None:
             done &= _retain_step(subjects, contract)
+        if contract.key == _VAULT and not request_steps.run(
+            subjects, _IDENTIFIERS, "verify", _no_identifiers
+        ):
+            done = False  # once the vault has forgotten them, nobody could look again
+            continue
         done &= _erase_step(subjects, contract, "erase")
     for contract in registry.contracts:
         if contract.unlearn is Unlearn.RETRAIN:
@@ -175,6 +187,10 @@ def _retain_step(subjects: Sequence[Subject], contract: AssetContract) -> bool:
     return request_steps.run(subjects, contract.key, "retain", action, count)
 
 
+def _no_identifiers(pseudonyms: Sequence[str]) -> Mapping[str, int]:
+    return dict.fromkeys(pseudonyms, refuse_identifiers(pseudonyms))
+
+
 def _due(
     subjects: Sequence[Subject], contract: AssetContract
 ) -> Callable[[Sequence[str]], Mapping[str, int]]:
@@ -211,35 +227,12 @@ def _purge_postgres(
         }
         for _ in range(_ROUNDS):
             scrub_postgres(tables)
-            tables = _tables_with_bytes(pseudonyms)
+            tables = tables_with_bytes(needles_of(pseudonyms))
             if not tables:
                 break
         return {}
 
     return action
-
-
-def _tables_with_bytes(pseudonyms: Sequence[str]) -> set[tuple[str, str]]:
-    """Tables in whose files (embedded server only) the pseudonyms' bytes are still found: rows dead before the erasure."""
-    data = platform_settings().home / "postgres"
-    nodes = {_file_node(path) for path in search_files(data, needles_of(pseudonyms)).holding}
-    with connect(Role.PRIVACY) as connection:
-        rows = connection.execute(
-            "select n.nspname, coalesce(owner.relname, c.relname) "
-            "from unnest(%s::oid[]) as f join pg_class c on c.oid = pg_filenode_relation(0, f) "
-            "left join pg_index i on i.indexrelid = c.oid left join pg_class t on t.reltoastrelid = c.oid "
-            "left join pg_class owner on owner.oid = coalesce(i.indrelid, t.oid) "
-            "join pg_namespace n on n.oid = coalesce(owner.relnamespace, c.relnamespace) "
-            "where n.nspname !~ '^pg_' and pg_has_role(coalesce(owner.relowner, c.relowner), 'member')",
-            [[node for node in nodes if node]],
-        ).fetchall()
-    return {(schema, table) for schema, table in rows}
-
-
-def _file_node(path: Path) -> int | None:
-    """The file node of a relation's file ``base/<database>/<node>[_fork][.segment]``; None for any other file."""
-    node = path.name.partition(".")[0].partition("_")[0]
-    return int(node) if path.parent.parent.name == "base" and node.isdigit() else None
 
 
 def _verify(contract: AssetContract) -> Callable[[Sequence[str]], Mapping[str, int]]:

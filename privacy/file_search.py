@@ -1,7 +1,7 @@
 """Searches files: their names, their bytes, and what compression hides (`privacy.compressed_files` says where)."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from privacy.file_tree import files_under
 __all__ = ["FileSearch", "counter", "needles_of", "search_files"]
 
 _CHUNK = 8 * 1024 * 1024
-_FEW = 8
+_FEW, _WORD = 8, 8
 
 
 @dataclass
@@ -80,15 +80,9 @@ class _Needles:
         return sum(data.count(needle) for needle in self._needles)
 
 
-class _ManyNeedles:
-    """Counts thousands of needles in one pass.
+class _Words:
+    """A set of words of 8 bytes, and where they are among the words of data."""
 
-    A needle of 15 bytes or more holds a whole word of 8 bytes that begins at a multiple of 8 of the data, wherever the needle
-    lies. So only those words are looked up, in a table of bits first; what passes is compared in full.
-    """
-
-    _WORD = 8
-    _SHORTEST = 2 * _WORD - 1
     _BITS = 22
     _BLOCK = 131_072  # words looked up at once: what they need stays in the processor's cache
     _FACTOR = np.uint64(
@@ -96,38 +90,63 @@ class _ManyNeedles:
     )  # 2^64 divided by the golden ratio: Knuth's multiplicative hash
     _SHIFT = np.uint64(64 - _BITS)
 
-    def __init__(self, needles: Sequence[bytes]) -> None:
-        self._few = _Needles([needle for needle in needles if len(needle) < self._SHORTEST])
-        self._by_word: dict[int, list[tuple[int, bytes]]] = {}
-        long = [needle for needle in set(needles) if len(needle) >= self._SHORTEST]
-        self.overlap = max((len(needle) for needle in needles), default=1) - 1
-        for needle in long:
-            for shift in range(self._WORD):
-                word = int.from_bytes(needle[shift : shift + self._WORD], "little")
-                self._by_word.setdefault(word, []).append((shift, needle))
-        self._words = np.array(sorted(self._by_word), np.uint64)
+    def __init__(self, words: Iterable[int]) -> None:
+        self._words = np.array(sorted(words), np.uint64)
         self._table = np.zeros(1 << self._BITS, bool)
         self._table[(self._words * self._FACTOR) >> self._SHIFT] = True
 
-    def __call__(self, data: bytes) -> int:
-        return self._few(data) + sum(self._at(data, position) for position in self._likely(data))
-
-    def _likely(self, data: bytes) -> Iterator[int]:
-        """Positions of words that are part of a needle."""
-        words = np.frombuffer(data, "<u8", len(data) // self._WORD)
-        for start in range(0, len(words) if len(self._words) else 0, self._BLOCK):
+    def positions(self, data: bytes, first: int) -> Iterator[int]:
+        """Where one of them begins, of the positions `first`, `first` + 8, …"""
+        count = max(len(data) - first, 0) // _WORD
+        if not count or not len(self._words):
+            return
+        words = np.frombuffer(data, "<u8", count, first)
+        for start in range(0, count, self._BLOCK):
             block = words[start : start + self._BLOCK]
             hits = np.flatnonzero(self._table[(block * self._FACTOR) >> self._SHIFT])
             held = hits[np.isin(block[hits], self._words)] if len(hits) else hits
-            yield from ((held + start) * self._WORD).tolist()
+            yield from ((held + start) * _WORD + first).tolist()
 
-    def _at(self, data: bytes, position: int) -> int:
-        """How many needles have their one aligned word among their first 15 bytes at `position`."""
-        word = int.from_bytes(data[position : position + self._WORD], "little")
-        return sum(
-            position >= shift and data.startswith(needle, position - shift)
-            for shift, needle in self._by_word[word]
+
+class _ManyNeedles:
+    """Counts thousands of needles in one pass.
+
+    A needle of 15 bytes or more holds a whole word of 8 bytes that begins at a multiple of 8 of the data, wherever the needle
+    lies. So only those words are looked up, in a table of bits first; what passes is compared in full. Of one of 8 bytes or more
+    the first word is looked up, at every position: eight times the work, where there are such needles.
+    """
+
+    def __init__(self, needles: Sequence[bytes]) -> None:
+        self.overlap = max((len(needle) for needle in needles), default=1) - 1
+        self._few = _Needles([needle for needle in needles if len(needle) < _WORD])
+        self._aligned: dict[int, list[tuple[int, bytes]]] = {}
+        self._first: dict[int, list[tuple[int, bytes]]] = {}
+        for needle in {needle for needle in needles if len(needle) >= _WORD}:
+            whole = len(needle) >= 2 * _WORD - 1
+            for shift in range(_WORD if whole else 1):
+                word = int.from_bytes(needle[shift : shift + _WORD], "little")
+                by_word = self._aligned if whole else self._first
+                by_word.setdefault(word, []).append((shift, needle))
+        self._aligned_words, self._first_words = _Words(self._aligned), _Words(self._first)
+
+    def __call__(self, data: bytes) -> int:
+        found = self._few(data) + _count(
+            data, self._aligned, self._aligned_words.positions(data, 0)
         )
+        for first in range(_WORD if self._first else 0):
+            found += _count(data, self._first, self._first_words.positions(data, first))
+        return found
+
+
+def _count(
+    data: bytes, by_word: Mapping[int, Sequence[tuple[int, bytes]]], positions: Iterable[int]
+) -> int:
+    """How many needles lie at the positions; each is known by one of its words and how far into it that is."""
+    return sum(
+        position >= shift and data.startswith(needle, position - shift)
+        for position in positions
+        for shift, needle in by_word[int.from_bytes(data[position : position + _WORD], "little")]
+    )
 
 
 def counter(needles: Sequence[bytes]) -> _Needles | _ManyNeedles:

@@ -6,6 +6,7 @@ statistics; deleting a Redis key leaves the command that wrote it in the append-
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -46,6 +47,29 @@ def scrub_postgres(tables: Iterable[tuple[str, str]]) -> int:
                 count += 1
     trim_write_ahead_log()
     return count
+
+
+def tables_with_bytes(needles: Sequence[bytes]) -> set[tuple[str, str]]:
+    """Tables (schema, name) in whose files (embedded server only) `needles` are found, in rows that are dead as well."""
+    data = platform_settings().home / "postgres"
+    nodes = {_file_node(path) for path in search_files(data, needles).holding}
+    with connect(Role.PRIVACY) as connection:
+        rows = connection.execute(
+            "select n.nspname, coalesce(owner.relname, c.relname) "
+            "from unnest(%s::oid[]) as f join pg_class c on c.oid = pg_filenode_relation(0, f) "
+            "left join pg_index i on i.indexrelid = c.oid left join pg_class t on t.reltoastrelid = c.oid "
+            "left join pg_class owner on owner.oid = coalesce(i.indrelid, t.oid) "
+            "join pg_namespace n on n.oid = coalesce(owner.relnamespace, c.relnamespace) "
+            "where n.nspname !~ '^pg_' and pg_has_role(coalesce(owner.relowner, c.relowner), 'member')",
+            [[node for node in nodes if node]],
+        ).fetchall()
+    return {(schema, table) for schema, table in rows}
+
+
+def _file_node(path: Path) -> int | None:
+    """The file node of a relation's file ``base/<database>/<node>[_fork][.segment]``; None for any other file."""
+    node = path.name.partition(".")[0].partition("_")[0]
+    return int(node) if path.parent.parent.name == "base" and node.isdigit() else None
 
 
 def _rewrite(connection: psycopg.Connection[Any], schema: str, table: str) -> None:

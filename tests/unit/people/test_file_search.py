@@ -271,6 +271,16 @@ def test_many_are_found_at_every_offset_as_text_and_as_bytes(tmp_path: Path) -> 
     assert set(holding.values()) == {1}
 
 
+def test_many_of_middle_length_are_found_at_every_offset(tmp_path: Path) -> None:
+    needles = [f"+49176{number:0{1 + number % 7}d}0".encode() for number in range(1_000)]
+    assert {len(needle) for needle in needles} >= set(range(8, 15))
+    for offset in range(16):
+        (tmp_path / f"{offset}.log").write_bytes(b"1" * offset + needles[500 + offset] + b"1")
+    (tmp_path / "none.log").write_text("+4917" * 1_000)
+    counted = search_files(tmp_path, sorted(needles)[:9] + needles[500:516]).holding
+    assert {path.name for path in counted} == {f"{offset}.log" for offset in range(16)}
+
+
 def test_many_short_ones_are_found_as_well(tmp_path: Path) -> None:
     needles = [f"K-{number:04d}".encode() for number in range(100)]
     (tmp_path / "one.csv").write_text("1,K-0042,2")
