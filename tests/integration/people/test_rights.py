@@ -166,7 +166,7 @@ def test_what_a_correction_replaced_leaves_the_disk_with_the_next_retention(
     written = dict.fromkeys(("models/lightfm",), datetime.now(UTC))
     enforce(registry.load(), written=written)
 
-    assert search_files(servers.home, [b"qzjvkwrongvalue"]).holding == []
+    assert not search_files(servers.home, [b"qzjvkwrongvalue"]).holding
     assert search_files(servers.home, [b"qzjvkrightvalue"]).holding
     assert replaced.pending(), "a model that was made since may have begun before"
     enforce(registry.load(), written={"models/lightfm": datetime.now(UTC) + timedelta(days=1)})
