@@ -5,24 +5,30 @@ erasure stays incomplete, and the platform does not start.
 """
 
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from pathlib import Path
 
 from privacy.database import Role, connect
 from privacy.settings import platform_settings
 
-__all__ = ["FOLDERS", "data_folders", "forget", "missing", "note_used", "note_writing"]
-
-FOLDERS = ("lake", "models")
+__all__ = ["Folder", "data_folders", "forget", "missing", "note_used", "note_writing"]
 
 
-def data_folders() -> Mapping[str, Path]:
-    """Where each of `FOLDERS` lies."""
+class Folder(StrEnum):
+    """A folder of data outside the database."""
+
+    LAKE = "lake"
+    MODELS = "models"
+
+
+def data_folders() -> Mapping[Folder, Path]:
+    """Where each folder lies."""
     settings = platform_settings()
-    return {"lake": settings.lake_dir, "models": settings.models_dir}
+    return {Folder.LAKE: settings.lake_dir, Folder.MODELS: settings.models_dir}
 
 
 def note_writing(path: Path) -> None:
-    """Note that data is about to be written at `path`; nothing is noted of a path outside `FOLDERS`."""
+    """Note that data is about to be written at `path`; nothing is noted of a path outside them."""
     _note(name for name, folder in data_folders().items() if path.is_relative_to(folder))
 
 
@@ -31,26 +37,21 @@ def note_used() -> None:
     _note(name for name, folder in data_folders().items() if not _is_empty(folder))
 
 
-def missing() -> list[str]:
+def missing() -> list[Folder]:
     """Folders that held data once and are empty, or not there."""
     with connect(Role.PRIVACY) as connection:
         rows = connection.execute("select name from requests.folders order by name").fetchall()
     folders = data_folders()
-    return [name for (name,) in rows if name in folders and _is_empty(folders[name])]
+    return [Folder(name) for (name,) in rows if _is_empty(folders[Folder(name)])]
 
 
-def forget(names: Iterable[str]) -> None:
-    """Note that folders are gone for good with what they held; raises ValueError for a name that is none of `FOLDERS`."""
-    lost = list(names)
-    if unknown := sorted(set(lost) - set(FOLDERS)):
-        raise ValueError(
-            f"No folder of data is called {', '.join(unknown)}: they are {' and '.join(FOLDERS)}."
-        )
+def forget(folders: Iterable[Folder]) -> None:
+    """Note that folders are gone for good with what they held."""
     with connect(Role.PRIVACY) as connection:
-        connection.execute("delete from requests.folders where name = any(%s)", [lost])
+        connection.execute("delete from requests.folders where name = any(%s)", [list(folders)])
 
 
-def _note(names: Iterable[str]) -> None:
+def _note(names: Iterable[Folder]) -> None:
     if not (used := list(names)):
         return
     with connect(Role.PRIVACY) as connection:

@@ -252,16 +252,16 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         _table("requests", "erasure_epoch"),
     ),
     _impersonal(
+        "folders",
+        "Which folders of data ever held something, so that one which is not mounted is missed.",
+        "Names of folders and times.",
+        _table("requests", "folders"),
+    ),
+    _impersonal(
         "redis_epoch",
         "How many erasures Redis has gone through, so that a restored one is recognised.",
         "One number.",
         RedisStore(pattern="sv:epoch"),
-    ),
-    _impersonal(
-        "folders",
-        "Folders outside the database that held data once, so that one which is not mounted is not taken for an empty one.",
-        "Names of folders and times.",
-        _table("requests", "folders"),
     ),
     _impersonal(
         "retraining",

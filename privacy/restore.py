@@ -14,6 +14,7 @@ from pathlib import Path
 from privacy import audit, folders, registry, requests, tombstone_journal, tombstones
 from privacy.database import Role, connect
 from privacy.epochs import newest, stamp, stamps, whole_journal
+from privacy.folders import Folder
 from privacy.registry import Registry
 from privacy.requests import PrivacyRequest, RequestStatus
 from privacy.stores import handler_for
@@ -83,14 +84,14 @@ def _refuse_missing() -> None:
 
 
 def after_restore(
-    journals: Sequence[Path] = (), lost: Sequence[str] = (), *, new_journal: bool = False
+    journals: Sequence[Path] = (), lost: Sequence[Folder] = (), *, new_journal: bool = False
 ) -> RestoreReport:
     """Erase again whoever the restored stores hold and a tombstone names.
 
     `journals` are copies of the journal of tombstones, for where its own was lost, or restored as well; `lost` names folders
     that are gone for good. With `new_journal` what the journal lacks is taken from the database, for where no copy is left.
-    May be repeated; what could not be erased is named, and the platform stays refused. Raises JournalError,
-    MissingFolderError, and ValueError for a folder that there is none of.
+    May be repeated; what could not be erased is named, and the platform stays refused. Raises JournalError
+    and MissingFolderError.
     """
     folders.forget(lost)
     _refuse_missing()

@@ -11,7 +11,7 @@ import typer
 from orchestration import demo as platform_demo
 from orchestration.progress import console
 from privacy import audit, certificates, restore, signing
-from privacy.folders import FOLDERS
+from privacy.folders import Folder
 
 __all__ = ["add_to"]
 
@@ -24,12 +24,6 @@ def _file(text: str) -> Path:
     if not path.is_file():
         raise typer.BadParameter(f"there is no file '{text}'")
     return path.resolve()
-
-
-def _folder(text: str) -> str:
-    if text not in FOLDERS:
-        raise typer.BadParameter(f"'{text}' is none of {', '.join(FOLDERS)}")
-    return text
 
 
 FileArgument = Annotated[Path, typer.Argument(parser=_file, metavar="FILE")]
@@ -121,12 +115,8 @@ def after_restore(
         ),
     ] = False,
     lost: Annotated[
-        list[str] | None,
-        typer.Option(
-            parser=_folder,
-            metavar="|".join(FOLDERS),
-            help="A folder that is gone with all that it held.",
-        ),
+        list[Folder] | None,
+        typer.Option(help="A folder that is gone with all that it held."),
     ] = None,
 ) -> None:
     """Erase again whoever a restored backup brought back; run it between `up --only-data` and `up`."""

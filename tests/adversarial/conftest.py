@@ -10,6 +10,11 @@ from tests.adversarial.whole_platform import Platform, own_home
 CANARIES = 60
 
 
+@pytest.fixture(autouse=True)
+def _one_settings_object() -> None:
+    """The battery's platform has settings of its own, in a process of its own."""
+
+
 @pytest.fixture(scope="package")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """The platform, built once."""

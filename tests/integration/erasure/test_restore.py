@@ -12,6 +12,7 @@ from orchestration.servers.platform import start_servers
 from privacy import audit, certificates, epochs, lake, registry, requests, signing, tombstones
 from privacy.database import Role, connect, redis_url
 from privacy.file_search import needles_of, search_files
+from privacy.folders import Folder
 from privacy.identifiers import canonical
 from privacy.requests import RequestStatus
 from privacy.restore import (
@@ -261,7 +262,7 @@ def test_a_folder_that_is_gone_for_good_is_named(
     shutil.rmtree(settings.lake_dir)
     with pytest.raises(MissingFolderError, match="after-restore --lost lake"):
         after_restore()
-    assert after_restore(lost=["lake"]).incomplete == ()
+    assert after_restore(lost=[Folder.LAKE]).incomplete == ()
     refuse_restored()
     erase(filled.leaver)
 

@@ -1,8 +1,10 @@
 """A withdrawal reaches every worker before it is acknowledged: two real processes, many connections, caches warm."""
 
 import asyncio
+import socket
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,9 +39,23 @@ def address(shop: Any, servers: PlatformSettings) -> Iterator[str]:
     start_ranker(servers)
     record = read_record(servers, "ranker")
     assert record is not None
+    _wait_for_both_workers(servers, record.port)
     yield record.address
     stop(servers, "ranker")
     registry.publish([])
+
+
+def _wait_for_both_workers(servers: PlatformSettings, port: int) -> None:
+    """The API is up when its first worker answers; here both are needed."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with ExitStack() as stack:
+            for _ in range(CONNECTIONS):
+                stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            time.sleep(0.2)
+            if _workers_in_use(servers) == 2:
+                return
+    raise TimeoutError("The API's second worker took no connection for a minute.")
 
 
 @asynccontextmanager
