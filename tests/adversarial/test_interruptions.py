@@ -17,7 +17,6 @@ from consent import ledger
 from consent.ledger import ConsentRecord, Decision
 from orchestration.servers.process import stop
 from orchestration.servers.ranker import start_ranker
-from orchestration.servers.redis import start_redis
 from privacy import certificates, lake, requests, signing
 from privacy.certificates import CertificateUnavailableError
 from privacy.contracts import Purpose
@@ -80,7 +79,7 @@ def _redis_stopped(platform: Platform) -> Iterator[None]:
     try:
         yield
     finally:
-        start_redis(platform.settings)
+        platform.start()
         # It may have come back on another port, which the API learns when it starts.
         stop(platform.settings, "ranker")
         start_ranker(platform.settings)

@@ -100,9 +100,10 @@ class Platform:
         self.send_events(self.canaries)
 
     def start(self) -> None:
-        """Postgres and Redis, migrated."""
+        """Postgres and Redis, migrated; Feast is opened anew, for they may have come back on other ports."""
         start_postgres(self.settings)
         start_redis(self.settings)
+        feature_store.cache_clear()
         migrate()
 
     def stop(self) -> None:
