@@ -17,10 +17,12 @@ from consent import ledger
 from consent.ledger import ConsentRecord, Decision
 from orchestration.servers.process import stop
 from orchestration.servers.ranker import start_ranker
+from orchestration.servers.redis import start_redis
 from privacy import certificates, lake, requests, signing
 from privacy.certificates import CertificateUnavailableError
 from privacy.contracts import Purpose
 from privacy.requests import PrivacyRequest, RequestKind, RequestStatus
+from recommenders.features import feature_store
 from tests.adversarial import killed_worker
 from tests.adversarial.canaries import Canary
 from tests.adversarial.killed_worker import ISSUED, Step
@@ -79,8 +81,9 @@ def _redis_stopped(platform: Platform) -> Iterator[None]:
     try:
         yield
     finally:
-        platform.start()
-        # It may have come back on another port, which the API learns when it starts.
+        start_redis(platform.settings)
+        # It may have come back on another port, which the API and Feast learn when they start.
+        feature_store.cache_clear()
         stop(platform.settings, "ranker")
         start_ranker(platform.settings)
 
