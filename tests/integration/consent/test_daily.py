@@ -23,7 +23,7 @@ from privacy.contracts import Purpose
 from privacy.database import Role, admin_url, connect
 
 SUBJECT = "a" * 32
-START = datetime(2024, 1, 1, tzinfo=UTC)
+START = datetime(2023, 1, 1, tzinfo=UTC)
 PURPOSE = Purpose.PERSONALISATION
 VALID = purpose_definitions()[PURPOSE].valid_for_days or 0
 
