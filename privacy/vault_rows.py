@@ -26,6 +26,8 @@ _CREATING = 0x53564C56  # advisory lock: one creator of pseudonyms and links at 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # signature, flags, length of an extension
 _END = struct.pack(">h", -1)
 _SUBJECT_HEAD, _INT4 = struct.Struct(">hi32si"), struct.Struct(">ii")
+_LOOKUP = 32  # bytes of HMAC-SHA256
+_PSEUDONYM_DIGITS = 32
 _IDENTIFIER_HEAD, _PSEUDONYM = struct.Struct(">hi32siii"), struct.Struct(">i32si")
 
 
@@ -75,12 +77,25 @@ def owners(
     if not lookups:
         return {}
     versions = len(lookups[0])
-    rows = connection.execute(
-        "select (w.position - 1) / %s, i.pseudonym, i.contested "
-        "from unnest(%b::bytea[]) with ordinality as w(lookup, position) join vault.identifiers i using (lookup)",
-        [versions, [lookup for several in lookups for lookup in several]],
-    ).fetchall()
-    return {position: Owner(pseudonym, contested) for position, pseudonym, contested in rows}
+    # One row of aggregates, and one value for all hashes: what psycopg does for each value is most of the time otherwise.
+    found = connection.execute(
+        "select array_agg(n / %s), string_agg(i.pseudonym, ''), array_agg(i.contested) "
+        "from generate_series(0, %s) as n join vault.identifiers i on i.lookup = substring(%b from n * %s + 1 for %s)",
+        [
+            versions,
+            versions * len(lookups) - 1,
+            b"".join(lookup for several in lookups for lookup in several),
+            _LOOKUP,
+            _LOOKUP,
+        ],
+        binary=True,
+    ).fetchone()
+    assert found is not None
+    positions, joined, contested = found
+    if positions is None:
+        return {}
+    names = [joined[at : at + _PSEUDONYM_DIGITS] for at in range(0, len(joined), _PSEUDONYM_DIGITS)]
+    return dict(zip(positions, map(Owner, names, contested), strict=True))
 
 
 def insert(

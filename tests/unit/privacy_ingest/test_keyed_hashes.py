@@ -34,6 +34,15 @@ def test_nulls_stay_null_and_chunks_are_one_column() -> None:
     assert hashed.to_pylist() == [cmac_hex_of(key, "a"), None, cmac_hex_of(key, "b")]
 
 
+def test_a_column_that_several_threads_hash_keeps_its_order_and_its_nulls() -> None:
+    key = secrets.token_bytes(32)
+    texts = [None if row % 7 == 0 else f"row {row}" * (row % 20) for row in range(150_000)]
+    hashed = cmac_hex(key, pa.array(texts, pa.string()))
+    assert hashed.is_null().to_pylist() == [text is None for text in texts]
+    for row in (1, 65_535, 65_536, 65_537, 131_071, 131_072, 149_999):
+        assert hashed[row].as_py() == cmac_hex_of(key, texts[row] or "")
+
+
 @given(st.lists(st.binary(max_size=200)), st.binary(min_size=1, max_size=64))
 def test_hmac_of_many_is_hmac_of_each(messages: list[bytes], key: bytes) -> None:
     expected = [hmac.digest(key, message, hashlib.sha256) for message in messages]
