@@ -8,6 +8,7 @@ from typing import Any, get_origin
 import dagster as dg
 from pydantic import ValidationError
 
+from orchestration.lineage.columns import lineage_of
 from privacy.contracts import (
     SMALLEST_GROUP,
     AssetContract,
@@ -16,6 +17,7 @@ from privacy.contracts import (
     DeltaStore,
     PostgresStore,
 )
+from privacy.lineage import AssetShape, record_sources
 
 __all__ = [
     "CONTRACT_METADATA_KEY",
@@ -25,6 +27,7 @@ __all__ = [
     "contracted_asset",
     "contracted_spec",
     "contracts_of",
+    "shapes_of",
 ]
 
 CONTRACT_METADATA_KEY = "selvedge/contract"
@@ -128,12 +131,38 @@ def contracted_asset(
 
 
 def _counted(contract: AssetContract, result: Any) -> Any:
-    """`result`, which says how many rows were written; raises RowCountError where it does not."""
-    if isinstance(result, dg.MaterializeResult) and ROW_COUNT not in (result.metadata or {}):
+    """`result`, which says how many rows were written; raises RowCountError where it does not.
+
+    What it says of its columns' sources is recorded beside the contract.
+    """
+    if not isinstance(result, dg.MaterializeResult):
+        return result
+    metadata = result.metadata or {}
+    if ROW_COUNT not in metadata:
         raise RowCountError(
             f"Asset {contract.key} does not say how many rows it holds: add '{ROW_COUNT}' to the metadata of its result."
         )
+    if (sources := lineage_of(metadata)) is not None:
+        record_sources(contract.key, sources)
     return result
+
+
+def shapes_of(definitions: dg.Definitions) -> list[AssetShape]:
+    """Inputs and columns of every asset in `definitions`."""
+    return [
+        AssetShape(
+            spec.key.to_user_string(),
+            tuple(sorted(dep.asset_key.to_user_string() for dep in spec.deps)),
+            _column_types(spec),
+        )
+        for spec in definitions.resolve_all_asset_specs()
+    ]
+
+
+def _column_types(spec: dg.AssetSpec) -> dict[str, str]:
+    entry = spec.metadata.get("dagster/column_schema")
+    schema = getattr(entry, "value", entry)
+    return {column.name: column.type for column in schema.columns} if schema else {}
 
 
 def _contract_of(spec: dg.AssetSpec) -> AssetContract:

@@ -115,11 +115,13 @@ def stop(settings: PlatformSettings, names: list[str] | None = None) -> None:
 def publish_contracts() -> None:
     """Publish every asset's contract, so that serving and erasure know all assets."""
     with stage("load the definitions and publish their contracts"):
-        from orchestration.contracted import contracts_of
+        from orchestration.contracted import contracts_of, shapes_of
         from orchestration.definitions import defs
+        from privacy.lineage import publish_shapes
         from privacy.registry import publish
 
         publish(contracts_of(defs))
+        publish_shapes(shapes_of(defs))
 
 
 @contextmanager

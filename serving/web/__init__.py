@@ -1,4 +1,4 @@
-"""Pages of the API: its reference, drawn from the OpenAPI document without a request to anywhere else."""
+"""Pages of the API: its reference and the lineage of every column, drawn without a request to anywhere else."""
 
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,9 @@ _MEDIA_TYPES = {
     "docs.css": "text/css; charset=utf-8",
     "docs.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
+    "lineage.html": "text/html; charset=utf-8",
+    "lineage.css": "text/css; charset=utf-8",
+    "lineage.js": "text/javascript; charset=utf-8",
 }
 # Nothing from elsewhere, no inline code, no framing: a key typed into the page cannot leave it.
 _HEADERS = {
@@ -54,6 +57,12 @@ async def reference_file(name: str) -> Response:
     if name not in _MEDIA_TYPES:
         raise Problem(NOT_FOUND)
     return _file(name)
+
+
+@router.get("/lineage")
+async def lineage() -> Response:
+    """The page that draws the lineage of every column."""
+    return _file("lineage.html")
 
 
 @router.get("/problems/{slug}")

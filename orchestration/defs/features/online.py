@@ -9,6 +9,8 @@ from feast import FeatureView
 from feature_repo.definitions import product_attributes, product_popularity, subject_profile
 from feature_repo.views import product_popularity_contract
 from orchestration.contracted import contracted_asset
+from orchestration.lineage.columns import lineage_metadata
+from orchestration.lineage.of_features import view_lineage
 from privacy.contracts import SMALLEST_GROUP
 from recommenders.consented_online_store import contract_of
 from recommenders.features import COUNTS, feature_store, latest
@@ -41,7 +43,11 @@ def _online_asset(view: FeatureView, source: str) -> dg.AssetsDefinition:
     def materialised() -> dg.MaterializeResult[None]:
         counts = materialise(view)
         return dg.MaterializeResult(
-            metadata={"dagster/row_count": counts.online, **asdict(counts)},
+            metadata={
+                "dagster/row_count": counts.online,
+                **asdict(counts),
+                **lineage_metadata(view_lineage(view)),
+            },
             check_results=[
                 dg.AssetCheckResult(
                     check_name=check.name,

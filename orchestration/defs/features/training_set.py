@@ -3,7 +3,10 @@
 import dagster as dg
 import pyarrow.compute as pc
 
+from feature_repo.definitions import training_v1
 from orchestration.contracted import contracted_asset
+from orchestration.lineage.columns import ColumnLineage, Source, lineage_metadata
+from orchestration.lineage.of_features import service_lineage
 from orchestration.retention_clock import counted_from
 from privacy import lake
 from recommenders.training_set import (
@@ -49,6 +52,7 @@ def training_set() -> dg.MaterializeResult[None]:
             "rows_with_profile": with_profile,
             "delta_version": version,
             "feature_service": SERVICE,
+            **lineage_metadata(_lineage()),
         },
         check_results=[
             dg.AssetCheckResult(
@@ -56,3 +60,10 @@ def training_set() -> dg.MaterializeResult[None]:
             )
         ],
     )
+
+
+def _lineage() -> ColumnLineage:
+    """Of the columns that name an interaction, the matrix; of features, what their views are made of."""
+    features = service_lineage(training_v1)
+    named = [name for name in COLUMN_TYPES if name not in features]
+    return {**features, **{name: {Source("lake/interaction_matrix", name)} for name in named}}

@@ -6,6 +6,8 @@ from orchestration.contracted import contracted_asset
 from orchestration.defs.ingest.contracts import COLUMNS, CONTRACTS
 from orchestration.ingest.run import ingest
 from orchestration.ingest.summary import IngestSummary
+from orchestration.lineage.columns import lineage_metadata
+from orchestration.lineage.of_ingest import ingest_lineage
 from orchestration.settings import orchestration_settings
 from orchestration.sources.connector import open_source
 
@@ -45,7 +47,9 @@ def _ingest_asset(table_name: str) -> dg.AssetsDefinition:
         settings = orchestration_settings()
         source = open_source(settings.source, settings.source_path)
         summary = ingest(table_name, source, assume_consent=settings.assume_consent)
-        return dg.MaterializeResult(metadata=_metadata(summary))
+        return dg.MaterializeResult(
+            metadata={**_metadata(summary), **lineage_metadata(ingest_lineage(table_name))}
+        )
 
     return _asset
 

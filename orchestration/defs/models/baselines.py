@@ -13,7 +13,9 @@ from orchestration.defs.models.inputs import (
     item_column,
     popularity_snapshot,
 )
+from orchestration.defs.models.lineage import BASELINE_SCORES, TRENDING_SCORES
 from orchestration.defs.profiles.weights import EVENT_WEIGHTS
+from orchestration.lineage.columns import ColumnLineage, lineage_metadata
 from privacy.contracts import AssetContract
 from recommenders.artifacts import save_artifact
 from recommenders.catalogue import Catalogue
@@ -45,6 +47,7 @@ def _stored(
     items: Catalogue,
     snapshot: pl.DataFrame,
     scores: NDArray[np.float64],
+    lineage: ColumnLineage,
 ) -> dg.MaterializeResult[None]:
     manifest = save_artifact(
         contract,
@@ -59,6 +62,7 @@ def _stored(
             "dagster/row_count": len(items),
             "version": manifest.version,
             "scored_items": int((scores > 0).sum()),
+            **lineage_metadata(lineage),
             "top": dg.MetadataValue.md("\n".join(["| product | score |", "|---|---:|", *rows])),
         }
     )
@@ -77,11 +81,11 @@ def popularity() -> dg.MaterializeResult[None]:
     """Keep the newest popularity of each product as a model version."""
     items, snapshot = catalogue(), popularity_snapshot()
     scores = item_column(items, snapshot, pl.col("popularity"))
-    return _stored(POPULARITY, items, snapshot, scores)
+    return _stored(POPULARITY, items, snapshot, scores, BASELINE_SCORES)
 
 
 @contracted_asset(TRENDING, group="models", kinds={"polars", "numpy"}, deps=_DEPS, columns=_COLUMNS)
 def trending() -> dg.MaterializeResult[None]:
     """Keep how far each product's last week stands out as a model version."""
     items, snapshot = catalogue(), popularity_snapshot()
-    return _stored(TRENDING, items, snapshot, trending_scores(items, snapshot))
+    return _stored(TRENDING, items, snapshot, trending_scores(items, snapshot), TRENDING_SCORES)

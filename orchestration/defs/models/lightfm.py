@@ -21,7 +21,9 @@ from orchestration.defs.models.inputs import (
     data_versions,
     training_events,
 )
+from orchestration.defs.models.lineage import ITEM_VECTORS, SUBJECT_VECTORS
 from orchestration.defs.profiles.weights import EVENT_WEIGHTS
+from orchestration.lineage.columns import lineage_metadata
 from privacy.contracts import Purpose
 from privacy.stores import handler_for
 from recommenders.artifacts import (
@@ -82,6 +84,7 @@ def lightfm() -> dg.MaterializeResult[None]:
             "parameters": dg.MetadataValue.json(parameters.model_dump()),
             "evaluation": dg.MetadataValue.json(measured.metrics),
             "consent_snapshot": dg.MetadataValue.json(manifest.consent_snapshot),
+            **lineage_metadata(SUBJECT_VECTORS),
         }
     )
 
@@ -194,5 +197,6 @@ def item_index() -> dg.MaterializeResult[None]:
             "lightfm_version": version,
             "components": int(model.item_vectors.shape[1]),
             "in_stock": int(items.in_stock().sum()),
+            **lineage_metadata(ITEM_VECTORS),
         }
     )

@@ -18,6 +18,7 @@ from orchestration.defs.profiles import (
 )
 from orchestration.defs.profiles.publish import publish, publish_of_subjects
 from orchestration.defs.profiles.snapshots import data_clock
+from orchestration.lineage.of_spark import spark_lineage
 from orchestration.spark import get_spark, read_delta, to_table
 from privacy.contracts import AssetContract, Purpose
 
@@ -64,7 +65,7 @@ _PRODUCT_KEY = ("product_id",)
 def lake_products() -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Publish the warehouse's catalogue to the lake."""
     rows = products.catalogue()
-    return publish(contracts.PRODUCTS, rows, _PRODUCT_KEY).result(KEY_CHECK)
+    return publish(contracts.PRODUCTS, rows, _PRODUCT_KEY).result(KEY_CHECK, products.LINEAGE)
 
 
 # A source may name its sessions or not, and a subject's unnamed ones never begin at once.
@@ -75,9 +76,10 @@ _SESSION_KEY = ("pseudonym", "session", "started_at")
 def lake_sessions() -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Cut the interactions of subjects who agree to analytics into visits."""
     _, agreed = _interactions(contracts.SESSIONS, Purpose.ANALYTICS)
-    rows = to_table(sessions.sessions(agreed), sessions.SCHEMA)
+    visits = sessions.sessions(agreed)
+    rows = to_table(visits, sessions.SCHEMA)
     published = publish_of_subjects(contracts.SESSIONS, rows, _SESSION_KEY, Purpose.ANALYTICS)
-    return published.result(KEY_CHECK)
+    return published.result(KEY_CHECK, spark_lineage(visits))
 
 
 _PROFILE_KEY = ("pseudonym", "event_timestamp")
@@ -99,7 +101,7 @@ def lake_subject_profile() -> dg.MaterializeResult:  # type: ignore[type-arg]
     rows = to_table(profiles, subject_profile.SCHEMA)
     get_spark().catalog.clearCache()
     published = publish_of_subjects(contracts.PROFILE, rows, _PROFILE_KEY, Purpose.PERSONALISATION)
-    return published.result(KEY_CHECK, as_of=clock.isoformat())
+    return published.result(KEY_CHECK, spark_lineage(profiles), as_of=clock.isoformat())
 
 
 _POPULARITY_KEY = ("product_id", "event_timestamp")
@@ -110,10 +112,11 @@ def lake_product_popularity() -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Count and weigh the events of each product as of each snapshot."""
     everything, agreed = _interactions(contracts.POPULARITY, Purpose.ANALYTICS)
     clock = data_clock(everything)
-    rows = to_table(product_popularity.product_popularity(agreed, clock), product_popularity.SCHEMA)
+    popularity = product_popularity.product_popularity(agreed, clock)
+    rows = to_table(popularity, product_popularity.SCHEMA)
     get_spark().catalog.clearCache()
     return publish(contracts.POPULARITY, rows, _POPULARITY_KEY).result(
-        KEY_CHECK, as_of=clock.isoformat()
+        KEY_CHECK, spark_lineage(popularity), as_of=clock.isoformat()
     )
 
 
@@ -130,4 +133,4 @@ def lake_interaction_matrix() -> dg.MaterializeResult:  # type: ignore[type-arg]
     published = publish_of_subjects(
         contracts.INTERACTION_MATRIX, rows, _MATRIX_KEY, Purpose.MODEL_TRAINING
     )
-    return published.result(KEY_CHECK, as_of=clock.isoformat())
+    return published.result(KEY_CHECK, spark_lineage(matrix), as_of=clock.isoformat())

@@ -3,9 +3,10 @@
 import pyarrow as pa
 from psycopg.rows import dict_row
 
+from orchestration.lineage.columns import ColumnLineage, Source
 from privacy.database import Role, connect
 
-__all__ = ["SCHEMA", "catalogue"]
+__all__ = ["LINEAGE", "SCHEMA", "catalogue"]
 
 _STRINGS, _TIME = pa.list_(pa.string()), pa.timestamp("us", tz="UTC")
 SCHEMA = pa.schema(
@@ -26,6 +27,12 @@ SCHEMA = pa.schema(
         ("created", _TIME),
     ]
 )
+_MART = "marts/dim_products"
+_TIMES = ("released_at", "event_timestamp", "created")
+LINEAGE: ColumnLineage = {
+    **{name: {Source(_MART, name)} for name in SCHEMA.names},
+    "event_timestamp": {Source(_MART, name) for name in _TIMES},
+}
 
 
 def catalogue() -> pa.Table:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from consent.agreements import is_permitted
+from orchestration.lineage.columns import ColumnLineage, lineage_metadata
 from privacy import lake
 from privacy.contracts import AssetContract, DeltaStore, Purpose
 
@@ -24,12 +25,15 @@ class Published:
     version: int
     keys_hold: bool
 
-    def result(self, check_name: str, **metadata: int | str) -> dg.MaterializeResult[None]:
-        """The asset's result: counts, and the outcome of its key check."""
+    def result(
+        self, check_name: str, lineage: ColumnLineage, **metadata: int | str
+    ) -> dg.MaterializeResult[None]:
+        """The asset's result: counts, what its columns are made of, and the outcome of its key check."""
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": self.rows,
                 "delta_version": self.version,
+                **lineage_metadata(lineage),
                 **metadata,
             },
             check_results=[dg.AssetCheckResult(check_name=check_name, passed=self.keys_hold)],

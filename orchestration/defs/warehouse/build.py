@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -14,6 +15,9 @@ from packaging.version import Version
 from psycopg import sql
 
 from orchestration.contracted import contracted_asset
+from orchestration.defs.ingest.contracts import COLUMNS
+from orchestration.lineage.columns import ColumnLineage, lineage_metadata, lineage_of
+from orchestration.lineage.of_sql import sql_lineage
 from orchestration.warehouse_contracts import check_layers, models
 from orchestration.warehouse_project import (
     PROJECT_DIR,
@@ -26,6 +30,7 @@ from orchestration.warehouse_project import (
 from orchestration.warehouse_translator import TRANSLATOR
 from privacy.contracts import NoStore, no_personal_data
 from privacy.database import Role, connect
+from privacy.lineage import record_sources
 
 MANIFEST = manifest()
 check_layers(MANIFEST)
@@ -67,11 +72,35 @@ def _rows(relation: tuple[str, str]) -> int:
 
 
 def _counted(event: Any) -> Any:
-    """A model's event with its row count; others as they are."""
+    """A model's event with its row count and what its columns are made of; others as they are."""
     if not isinstance(event, dg.Output):
         return event
     schema, _, table = event.output_name.partition("__")
-    return event.with_metadata({**event.metadata, "dagster/row_count": _rows((schema, table))})
+    lineage = lineage_metadata(_lineage(f"{schema}/{table}"))
+    record_sources(f"{schema}/{table}", lineage_of(lineage) or {})
+    rows = {"dagster/row_count": _rows((schema, table))}
+    return event.with_metadata({**event.metadata, **rows, **lineage})
+
+
+def _lineage(relation: str) -> ColumnLineage:
+    """What the columns of a model that was just built are made of, by the SQL that dbt made of it."""
+    (node,) = (each for each in models(MANIFEST) if f"{each['schema']}/{each['name']}" == relation)
+    compiled = (
+        state_dir() / "target" / "compiled" / node["package_name"] / node["original_file_path"]
+    )
+    return sql_lineage(compiled.read_text(), _columns())
+
+
+@cache
+def _columns() -> dict[str, dict[str, str]]:
+    """Columns and types of every relation that a model may read."""
+    made = {
+        f"{node['schema']}/{node['name']}": {
+            name: column["data_type"] or "" for name, column in node["columns"].items()
+        }
+        for node in models(MANIFEST)
+    }
+    return made | {f"shop/{table}": columns for table, columns in COLUMNS.items()}
 
 
 @dbt_assets(manifest=MANIFEST, dagster_dbt_translator=TRANSLATOR, name="warehouse")  # type: ignore[untyped-decorator]
