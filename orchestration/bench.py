@@ -8,7 +8,9 @@ import operator
 import os
 import platform
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +19,16 @@ from rich.table import Table
 
 from privacy.settings import PROJECT_ROOT
 
-__all__ = ["BenchmarkError", "Figure", "Goal", "benchmarks", "report", "run", "table"]
+__all__ = [
+    "BenchmarkError",
+    "Figure",
+    "Goal",
+    "benchmarks",
+    "output_to_stderr",
+    "report",
+    "run",
+    "table",
+]
 
 FOLDER = PROJECT_ROOT / "tests" / "benchmarks"
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {"<=": operator.le, ">=": operator.ge}
@@ -75,6 +86,20 @@ class Figure:
             "held": self.held,
         }
         return fields | ({"why": self.why} if self.why else {})
+
+
+@contextmanager
+def output_to_stderr() -> Iterator[None]:
+    """What this process and those that it starts print goes to standard error, so that one JSON object is all of the output."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def benchmarks() -> list[str]:

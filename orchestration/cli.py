@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -285,13 +286,14 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Under a minute: a smoke test.")] = False,
 ) -> None:
     """Measure: figures beside a baseline of the same run."""
-    from orchestration.bench import BenchmarkError, benchmarks, report, run, table
+    from orchestration.bench import BenchmarkError, benchmarks, output_to_stderr, report, run, table
 
     if name is None:
         console.print("\n".join(benchmarks()))
         return
     try:
-        figures = run(name, quick=quick)
+        with output_to_stderr() if as_json else nullcontext():
+            figures = run(name, quick=quick)
     except BenchmarkError as error:
         raise typer.BadParameter(str(error)) from error
     if as_json:

@@ -1,6 +1,7 @@
 """Runs of Dagster jobs: launched through the UI's own API, followed event by event."""
 
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -49,7 +50,10 @@ def launch(ui_port: int, job: str, assets: list[str] | None = None) -> str:
     client = DagsterGraphQLClient("127.0.0.1", port_number=ui_port)
     selection = [dg.AssetKey(asset.split("/")) for asset in assets] if assets else None
     try:
-        return client.submit_job_execution(job, asset_selection=selection)
+        with warnings.catch_warnings():
+            # Dagster's client calls its GraphQL library in a way that it will give up.
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module="gql")
+            return client.submit_job_execution(job, asset_selection=selection)
     except DagsterGraphQLClientError as error:
         raise RunFailedError(f"Dagster did not launch {job}: {error}") from error
 
