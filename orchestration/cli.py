@@ -254,14 +254,22 @@ def quality(
         float,
         typer.Option(min=0, max=1, help="Largest share of a table's rows that may be refused."),
     ] = 0.05,
+    junit: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", dir_okay=False, help="Write the results as JUnit XML too."),
+    ] = None,
 ) -> None:
     """Check data quality: of the stored tables, or of a source before it is ingested."""
+    from orchestration.quality.junit import as_junit
     from orchestration.quality.run import run_suites
 
     if path is not None and source is None:
         raise typer.BadParameter("a path needs a source: say which with --source")
     report = run_suites(source, path, max_quarantined=max_quarantined)
     console.print(report.table())
+    if junit is not None:
+        junit.parent.mkdir(parents=True, exist_ok=True)
+        as_junit(report).write(junit, encoding="utf-8", xml_declaration=True)
     if not report.success:
         raise typer.Exit(1)
 
