@@ -13,19 +13,24 @@ import sys
 import threading
 from functools import cache
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from privacy.lake import open_table
+from privacy.lake import LakeError, open_table
 from privacy.scratch import remove_scratch, scratch_folder
+from privacy.settings import platform_settings
 
 __all__ = ["SparkUnavailableError", "get_spark", "read_delta", "stop_spark", "to_table"]
 
 _PURPOSE = "spark"
+_UNREADABLE = "FAILED_READ_FILE"  # the class of Spark's errors about a file
 _lock = threading.Lock()
 _running: list[SparkSession] = []
 
@@ -95,8 +100,37 @@ def read_delta(spark: SparkSession, path: str | Path) -> DataFrame:
 
 
 def to_table(df: DataFrame, schema: pa.Schema) -> pa.Table:
-    """The rows of `df` as an Arrow table of exactly `schema` (columns by name), collected through memory."""
-    return df.select(*schema.names).toArrow().cast(schema)
+    """The rows of `df` as an Arrow table of exactly `schema` (columns by name), collected through memory.
+
+    Raises LakeError, naming the file, where one that Spark reads is damaged, gone or of another schema.
+    """
+    try:
+        return df.select(*schema.names).toArrow().cast(schema)
+    except Py4JJavaError as error:
+        file = _unreadable_file(error)
+        if file is None:
+            raise
+        raise LakeError(
+            f"{file} cannot be read: it is damaged, gone, or its columns are of other types than the table's. Put the table back "
+            "from a backup (docs/runbooks/restore.md), or ingest it again; what was made of it before stands unchanged."
+        ) from error
+
+
+def _unreadable_file(error: Py4JJavaError) -> str | None:
+    """The file of the lake, relative to its root, that an error of Spark is about; None where it is about none."""
+    cause = error.java_exception
+    while cause is not None:
+        condition = getattr(cause, "getCondition", None)
+        if _is_spark(cause) and str(condition() if condition else "").startswith(_UNREADABLE):
+            path = unquote(urlsplit(str(cause.getMessageParameters().get("path"))).path)
+            root = str(platform_settings().lake_dir)
+            return f"lake{path.removeprefix(root)}" if path.startswith(root) else path
+        cause = cause.getCause()
+    return None
+
+
+def _is_spark(cause: Any) -> bool:
+    return str(cause.getClass().getName()).startswith("org.apache.spark.Spark")
 
 
 def _start() -> SparkSession:

@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pytest
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from orchestration.spark import SparkUnavailableError, _find_java, read_delta, to_table
 from privacy import lake
@@ -16,6 +18,7 @@ from privacy.lake import LakeError
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+pytestmark = pytest.mark.usefixtures("servers")
 MARKER = "feedface" * 4
 ROWS = pa.table(
     {
@@ -89,3 +92,31 @@ def test_a_java_home_without_java_gives_way_to_path(
     monkeypatch.setenv("PATH", str(tmp_path))
     _find_java()
     assert "JAVA_HOME" not in os.environ
+
+
+@pytest.mark.parametrize("content", [b"PAR1 no parquet at all PAR1", None], ids=["damaged", "gone"])
+def test_a_file_that_cannot_be_read_is_named_with_what_to_do(
+    spark: "SparkSession", content: bytes | None
+) -> None:
+    lake.replace("damaged", ROWS)
+    (file,) = [Path(urlsplit(uri).path) for uri in lake.open_table("damaged").file_uris()]
+    rows = read_delta(spark, "damaged")
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes(content)
+    with pytest.raises(LakeError, match=rf"lake/damaged/{file.name} cannot be read.*backup"):
+        to_table(rows.filter("sizes is not null"), ROWS.schema)
+
+
+def test_a_column_of_another_type_is_named_and_one_that_came_later_is_null(
+    spark: "SparkSession",
+) -> None:
+    lake.replace("grown", ROWS.select(["pseudonym"]))
+    schema = pa.schema([("pseudonym", pa.string()), ("later", pa.float64())])
+    files = lake.open_table("grown").file_uris()
+    grown = spark.read.schema(from_arrow_schema(schema)).parquet(*files)
+    assert to_table(grown, schema)["later"].null_count == ROWS.num_rows
+    other = pa.schema([("pseudonym", pa.int64())])
+    with pytest.raises(LakeError, match="of other types"):
+        to_table(spark.read.schema(from_arrow_schema(other)).parquet(*files), other)
