@@ -9,9 +9,11 @@ from feature_repo import definitions
 from feature_repo.views import CONTRACT_TAG, ONLINE
 from privacy.contracts import AssetContract, FeastOnlineStore, Purpose
 from privacy.settings import PROJECT_ROOT
+from recommenders.as_of import SOURCES
 from recommenders.consented_online_store import contract_of
 from recommenders.online_profile import PROFILE_FIELDS, decode_profile
 from recommenders.online_ttl import expired, good_until, online_ttl
+from recommenders.training_set import COLUMN_TYPES
 
 VIEWS = [thing for thing in vars(definitions).values() if isinstance(thing, FeatureView)]
 
@@ -71,3 +73,11 @@ def test_what_has_no_end_counts_as_expired() -> None:
     assert expired(None)
     assert expired(b"")
     assert expired(Value().SerializeToString())
+
+
+def test_the_second_computation_knows_every_feature_of_the_training_set() -> None:
+    row = {"pseudonym", "product_id", "weight", "interactions", "event_timestamp"}
+    affinities = {"category_affinity", "brand_affinity", "price_affinity"}
+    sources = [name for source in SOURCES for name in source.features]
+    assert len(sources) == len(set(sources))
+    assert set(sources) | affinities == set(COLUMN_TYPES) - row
