@@ -261,6 +261,13 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
         RedisStore(pattern="sv:epoch"),
     ),
     _impersonal(
+        "feature_freshness",
+        "When each feature view was last materialised, for the metrics of the API.",
+        "Names of views and times.",
+        RedisStore(pattern="sv:features:*"),
+        Retention(days=35),
+    ),
+    _impersonal(
         "folders",
         "Folders outside the database that held data once, so that one which is not mounted is not taken for an empty one.",
         "Names of folders and times.",

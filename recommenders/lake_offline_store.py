@@ -36,6 +36,8 @@ def prepare_engine() -> None:
     import_extension("delta", con=database)
     backend = ibis.duckdb.from_connection(database)
     backend.raw_sql("set timezone = 'UTC'")
+    # The bar goes to the standard output, where a command's result belongs.
+    backend.raw_sql("set enable_progress_bar = false")
     ibis.set_backend(backend)
 
 

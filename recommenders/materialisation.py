@@ -8,6 +8,7 @@ from feast import FeatureView
 from privacy.stores.feast_online import FeastOnlineHandler
 from recommenders.consented_online_store import contract_of
 from recommenders.features import feature_store, latest
+from recommenders.freshness import note_materialised
 from recommenders.online_profile import keep_online
 from recommenders.permission import permitted
 
@@ -40,19 +41,26 @@ def materialise(view: FeatureView) -> Materialised:
     """Write the newest rows of `view` online; afterwards the store holds no subject without present consent.
 
     The online store itself withholds rows (`ConsentedRedisOnlineStore`); here values written earlier are removed: of
-    subjects, and of products that have no row any more.
+    subjects, and of products that have no row any more. When that was is noted for the API's metrics; a push or a
+    `feast materialize` by hand notes nothing, for it may have reached few of the entities.
     """
-    contract, rows = contract_of(view), latest(view)
+    rows = latest(view)
+    newest = max(rows["event_timestamp"].to_pylist(), default=None)
+    counts = _materialise(view, rows, newest.isoformat() if newest else None)
+    note_materialised(view, newest)
+    return counts
+
+
+def _materialise(view: FeatureView, rows: pa.Table, newest: str | None) -> Materialised:
+    contract = contract_of(view)
     for batch in rows.to_batches(max_chunksize=CHUNK_ROWS):
         if batch.num_rows:
             feature_store().write_to_online_store(view.name, batch.to_pandas())
-    newest = max(rows["event_timestamp"].to_pylist(), default=None)
-    stamp = newest.isoformat() if newest else None
     if not contract.holds_subjects:
-        return Materialised(rows.num_rows, rows.num_rows, 0, _keep_online(view, rows), stamp)
+        return Materialised(rows.num_rows, rows.num_rows, 0, _keep_online(view, rows), newest)
     subjects = set(rows[contract.subject].to_pylist())
     online, removed = keep_online(permitted(subjects, contract))
-    return Materialised(rows.num_rows, online, len(subjects) - online, removed, stamp)
+    return Materialised(rows.num_rows, online, len(subjects) - online, removed, newest)
 
 
 def _keep_online(view: FeatureView, rows: pa.Table) -> int:

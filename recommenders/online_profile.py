@@ -1,7 +1,8 @@
 """One subject's profile in the online store: its key, a fast read inside another pipeline, its deletion.
 
 The layout is Feast's: one hash per entity, a field per feature (the murmur3 hash of ``view:feature``) with a serialised
-`Value`, and a field ``_ts:view`` with the time of the snapshot. Read with `queue_profile` and `decode_profile`:
+`Value`, a field ``_ts:view`` with the time of the snapshot, and one that says until when the values may be used
+(`recommenders.online_ttl`). Read with `queue_profile` and `decode_profile`:
 
 >>> pipeline.hgetall(f"sv:consent:{{{pseudonym}}}")         # doctest: +SKIP
 >>> queue_profile(pipeline, pseudonym)                      # doctest: +SKIP
@@ -25,6 +26,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from feature_repo.views import PROJECT, subject_profile
 from privacy.database import redis_url
+from privacy.stores.feast_online import good_until_field
+from recommenders.online_ttl import expired
 
 __all__ = [
     "PROFILE_FIELDS",
@@ -43,6 +46,7 @@ _FEATURES = tuple(feature.name for feature in subject_profile.features)
 PROFILE_FIELDS: tuple[bytes, ...] = (
     *(_mmh3(f"{subject_profile.name}:{name}") for name in _FEATURES),
     f"_ts:{subject_profile.name}".encode(),
+    good_until_field(subject_profile.name),
 )
 
 
@@ -94,9 +98,9 @@ def queue_profile(
 
 
 def decode_profile(raw: Sequence[bytes | None]) -> OnlineProfile | None:
-    """The profile in an answer to `queue_profile`; None where the store holds none for this subject."""
-    *values, stamp = raw
-    if not stamp:
+    """The profile in an answer to `queue_profile`; None where the store holds none for this subject, or an expired one."""
+    *values, stamp, limit = raw
+    if not stamp or expired(limit):
         return None
     time = Timestamp.FromString(stamp).ToDatetime(tzinfo=UTC)
     known = {

@@ -1,7 +1,8 @@
 """Feature views in Feast's online store (Redis): one hash per entity, the fields of all its views side by side.
 
 Feast itself can only wipe a whole entity type. Here one subject's key is built as Feast builds it, and one view's fields are
-removed from it, or the whole key. Field names are hashes, so the view's features are read from Feast's registry.
+removed from it, or the whole key. Field names are hashes, so the view's features are read from Feast's registry. Beside them the
+platform keeps until when a view's values may be used (`good_until_field`): whoever removes the values removes that too.
 """
 
 import struct
@@ -23,11 +24,13 @@ from privacy.database import Role, connect
 from privacy.stores.base import StoreError, StoreHandler, plain, subject_column
 from privacy.stores.redis import redis_client, scanned
 
-__all__ = ["ALL_VIEWS", "FeastOnlineHandler"]
+__all__ = ["ALL_VIEWS", "GOOD_UNTIL", "FeastOnlineHandler", "good_until_field"]
 
 ALL_VIEWS = "*"
 _TIMES = b"_ts:"
 _SERIALISATION = 3
+GOOD_UNTIL = "_good_until"
+"""Written as if it were a feature of the view; a `Value` with a Unix time in seconds."""
 
 
 def _store(contract: AssetContract) -> FeastOnlineStore:
@@ -143,7 +146,14 @@ def _subject(key: bytes, prefix: bytes, project: bytes) -> str | None:
 
 
 def _fields(view: str, names: Sequence[str]) -> list[bytes]:
-    return [_TIMES + view.encode(), *(_mmh3(f"{view}:{name}") for name in names)]
+    stamps = (_TIMES + view.encode(), good_until_field(view))
+    return [*stamps, *(_mmh3(f"{view}:{name}") for name in names)]
+
+
+def good_until_field(view: str) -> bytes:
+    """The field of an entity's hash that says until when its values of `view` may be used."""
+    field: bytes = _mmh3(f"{view}:{GOOD_UNTIL}")
+    return field
 
 
 def _value(serialised: bytes) -> Any:

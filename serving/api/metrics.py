@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from serving.feature_metrics import rendered_features
 from serving.metrics import rendered
 from serving.request_metrics import rendered_requests
 
@@ -28,8 +29,10 @@ router = APIRouter(tags=["operations"])
     },
 )
 def get_metrics() -> Response:
-    """Counts and times of requests, rankings and events, summed over the workers, and the privacy requests that are due.
+    """Counts and times of requests, rankings and events, summed over the workers, the freshness of features, and the privacy
+    requests that are due.
 
     Nothing in it is about a person.
     """
-    return Response(rendered() + rendered_requests(), media_type=CONTENT_TYPE_LATEST)
+    shown = rendered() + rendered_features() + rendered_requests()
+    return Response(shown, media_type=CONTENT_TYPE_LATEST)
