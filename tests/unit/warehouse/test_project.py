@@ -146,6 +146,24 @@ def test_every_model_and_column_is_described_and_held_to_its_contract() -> None:
         assert all(column["description"] for column in model["columns"].values()), model["name"]
 
 
+def test_every_model_past_staging_has_a_unit_test() -> None:
+    tested = {test["model"] for test in manifest()["unit_tests"].values()}
+    assert tested == {node["name"] for node in models(manifest()) if node["schema"] != "staging"}
+
+
+def test_the_unit_tests_speak_of_the_assets_and_the_retention_of_the_models() -> None:
+    """They run under names of their own, so that they say both themselves."""
+    nodes = {node["name"]: node for node in models(manifest())}
+    for test in manifest()["unit_tests"].values():
+        node, said = nodes[test["model"]], (test["overrides"] or {}).get("macros", {})
+        if "asset_key" in said:
+            assert said["asset_key"] == f"{node['schema']}/{node['name']}"
+        if "retention" in said:
+            assert said["retention"] == contract_of(node).retention.model_dump(
+                exclude_defaults=True
+            )  # type: ignore[union-attr]
+
+
 def test_marts_serve_analytics_and_daily_figures_are_of_groups() -> None:
     contracts = {contract.key: contract for contract in map(contract_of, models(manifest()))}
     assert contracts["marts/fct_orders"].purposes == (Purpose.ANALYTICS,)
