@@ -1,4 +1,4 @@
-"""Prices as precise as a source states them."""
+"""Prices as precise as a source states them, and a schema for what they were."""
 
 from pathlib import Path
 

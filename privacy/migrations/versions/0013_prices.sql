@@ -13,3 +13,6 @@ begin
 end $$;
 alter table shop.products alter column price type numeric(14, 4), alter column cost type numeric(14, 4);
 alter table shop.order_lines alter column unit_price type numeric(14, 4);
+
+-- What products were, as dbt's snapshots keep it.
+create schema if not exists snapshots authorization selvedge_dbt;

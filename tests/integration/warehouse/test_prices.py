@@ -36,7 +36,7 @@ def test_prices_below_a_cent_are_added_as_they_are(shop: None) -> None:
 
 
 def test_a_database_whose_warehouse_was_built_before_can_be_migrated(shop: None) -> None:
-    assert run_dbt(["--quiet", "run"]) == 0
+    assert run_dbt(["--quiet", "build"]) == 0
     url: URL = admin_url().set(drivername="postgresql")
 
     with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
