@@ -1,4 +1,4 @@
-"""What dbt's manifest says about people: each model's contract, and the layers that keep consent from being skipped."""
+"""What dbt's manifest says about people: the contract of each model and snapshot, and the layers that keep consent from being skipped."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,8 @@ from privacy.contracts import AssetContract, ContractError
 __all__ = ["LayeringError", "check_layers", "contract_of", "layering_faults", "models"]
 
 Node = Mapping[str, Any]
-LAYERS = ("staging", "intermediate", "marts")
+LAYERS = ("staging", "intermediate", "marts", "snapshots")
+_BUILT = frozenset({"model", "snapshot"})
 CONSENT_FILTER = "macro.selvedge.consented"
 OBJECTION_FILTERS = frozenset({CONSENT_FILTER, "macro.selvedge.not_withheld"})
 _SHOP = "source.selvedge.shop."
@@ -20,7 +21,7 @@ _JINJA_COMMENT = re.compile(r"\{\#.*?\#\}", re.DOTALL)
 _JINJA = re.compile(r"\{[\{%](?P<inner>.*?)[%\}]\}", re.DOTALL)
 _UNREAD = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
 _RELATION = re.compile(
-    r"""(?<!\w)"?(?P<schema>shop|staging|intermediate|marts|vault|consent|requests|audit)"?\s*\.\s*["\w]""",
+    r"""(?<!\w)"?(?P<schema>shop|staging|intermediate|marts|snapshots|vault|consent|requests|audit)"?\s*\.\s*["\w]""",
     re.IGNORECASE,
 )
 
@@ -30,8 +31,8 @@ class LayeringError(ValueError):
 
 
 def models(manifest: Mapping[str, Any]) -> Iterator[Node]:
-    """Every model of the project."""
-    return (node for node in manifest["nodes"].values() if node["resource_type"] == "model")
+    """Every model of the project, snapshots among them."""
+    return (node for node in manifest["nodes"].values() if node["resource_type"] in _BUILT)
 
 
 def contract_of(node: Node) -> AssetContract:
@@ -109,7 +110,8 @@ def layering_faults(manifest: Mapping[str, Any]) -> list[str]:
     Staging reads sources alone. Whatever else reads people's data that no filter has passed calls the filter itself, also
     where it holds groups alone: who refused is counted in none. An intermediate model that holds subjects is named
     ``…__consented``. A mart reads consent-filtered intermediates, or staging about goods. Everything that holds a subject
-    leaves out those who objected to it. No model names a relation itself, which would be in nobody's lineage.
+    leaves out those who objected to it. A snapshot keeps what was, and so reads staging about goods alone. No model names a
+    relation itself, which would be in nobody's lineage.
     """
     known = {node["unique_id"]: node for node in models(manifest)}
     unfiltered = _unfiltered(manifest, known)
@@ -152,11 +154,17 @@ def _faults_of_inputs(node: Node, inputs: list[Node], unfiltered: set[str]) -> I
     layer, name = node["schema"], node["name"]
     if layer not in LAYERS:
         yield f"{name} lies in '{layer}': models lie in {', '.join(LAYERS)}"
+    if (layer == "snapshots") is not (node["resource_type"] == "snapshot"):
+        yield f"{name} lies in '{layer}': snapshots, and nothing else, lie in 'snapshots'"
     for source in inputs:
         personal = contract_of(source).category != "none"
         consented = source["schema"] == "intermediate" and source["name"].endswith("__consented")
         if layer == "staging":
             yield f"{name} (staging) reads {source['name']}: staging reads sources alone"
+        elif node["resource_type"] == "snapshot" and (
+            source["schema"] != "staging" or source["unique_id"] in unfiltered
+        ):
+            yield f"{name} (snapshot) reads {source['name']}: a snapshot reads staging about goods alone"
         elif layer == "intermediate" and source["schema"] == "marts":
             yield f"{name} (intermediate) reads the mart {source['name']}"
         elif layer == "marts" and (
@@ -187,6 +195,8 @@ def _faults_of_sources(node: Node, known: Mapping[str, Node]) -> Iterator[str]:
     for name in node["depends_on"]["nodes"]:
         if name.startswith(_SHOP) and node["schema"] != "staging":
             yield f"{node['name']} reads {name.removeprefix('source.selvedge.')}: only staging reads the shop's tables"
+        elif name.startswith("source.") and node["resource_type"] == "snapshot":
+            yield f"{node['name']} (snapshot) reads {name.removeprefix('source.selvedge.')}: a snapshot reads staging about goods alone"
         elif name not in known and not name.startswith(("source.", "seed.")):
             yield f"{node['name']} reads {name}, which is neither a model nor a source: no layer is known of it"
 

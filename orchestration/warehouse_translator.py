@@ -30,10 +30,10 @@ class WarehouseTranslator(DagsterDbtTranslator):  # type: ignore[misc]  # untype
     def get_asset_spec(
         self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
     ) -> dg.AssetSpec:
-        """The spec of a model, under its contract; sources keep dagster-dbt's."""
+        """The spec of a model or snapshot, under its contract; sources keep dagster-dbt's."""
         spec: dg.AssetSpec = super().get_asset_spec(manifest, unique_id, project)
         node = self.get_resource_props(manifest, unique_id)
-        if node["resource_type"] != "model":
+        if node["resource_type"] not in ("model", "snapshot"):
             return spec
         contract = contract_of(node)
         return spec.replace_attributes(

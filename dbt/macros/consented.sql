@@ -8,9 +8,11 @@
   Keep it a conjunct of `where`, and not below `or` or in a select list: the planner then joins the ledger once (a hash
   semi-join) in place of asking it for every row.
 
+  `intervals` and `withheld` are the ledger's two views, for a caller that has them by another name.
+
   The same rule: consent/spark.py for Spark, consent/masks.py for serving; a property test holds the three to each other.
 -#}
-{%- macro consented(relation, purpose, at, asset) -%}
+{%- macro consented(relation, purpose, at, asset, intervals='consent.intervals', withheld='consent.withheld') -%}
 {%- set on_consent = ['personalisation', 'model_training', 'analytics', 'experimentation', 'marketing_email'] -%}
 {%- if purpose not in on_consent and purpose != 'service' -%}
   {{ exceptions.raise_compiler_error("consented: unknown purpose '" ~ purpose ~ "'; one of " ~ on_consent | join(', ') ~ ', service') }}
@@ -19,7 +21,7 @@
   {%- if purpose in on_consent %}
   exists (
     select 1
-    from consent.intervals as agreement
+    from {{ intervals }} as agreement
     where agreement.pseudonym = {{ relation }}.pseudonym
       and agreement.purpose = '{{ purpose }}'
       and agreement.agreed_now
@@ -30,7 +32,7 @@
   {%- endif %}
   not exists (
     select 1
-    from consent.withheld as objection
+    from {{ withheld }} as objection
     where objection.pseudonym = {{ relation }}.pseudonym
       and objection.asset_key in ('{{ asset }}', '*')
   )

@@ -45,6 +45,7 @@ select
     case when ordered.customers >= {{ smallest_group() }} then ordered.items end as items,
     case when ordered.customers >= {{ smallest_group() }} then ordered.revenue end as revenue,
     case when ordered.customers >= {{ smallest_group() }} then ordered.currency end as currency,
+    -- Rounded, since nobody adds averages; revenue is added, so that it stays exact.
     case
         when ordered.customers >= {{ smallest_group() }} then round(ordered.revenue / ordered.orders, 2)
     end as average_order_value,

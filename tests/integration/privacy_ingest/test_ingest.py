@@ -96,7 +96,7 @@ def test_every_table_arrives_by_pseudonym(shop: SmallShop) -> None:
         "where height_band is not null order by pseudonym = (select pseudonym from shop.orders) desc"
     )[0] == (pseudonym, "DE", "35-44", "170-179", ["M", "L"], "small")
     assert _rows("select name, price::text, cost, sizes, season_tags, description from shop.products order by 1") == [
-        ('Skirt, "red"', "19.99", None, ["S", "M"], [], ""),
+        ('Skirt, "red"', "19.9900", None, ["S", "M"], [], ""),
         (None, None, None, None, None, None),
     ]  # fmt: skip
     events = lake.open_table("interactions").to_pyarrow_table().to_pylist()

@@ -17,6 +17,7 @@ from tests.integration.warehouse.conftest import AGREEING as FIRST_TWELVE
 AGREEING = set(FIRST_TWELVE)
 REFUSING, WITHDREW, OBJECTING = f"{101:032x}", f"{102:032x}", f"{103:032x}"
 MARTS = ("dim_customers", "fct_orders", "fct_order_lines", "kpi_daily", "dim_products")
+BUILD = ["--quiet", "build", "--exclude-resource-type", "test", "unit_test"]
 
 
 def _rows(query: str) -> list[tuple[Any, ...]]:
@@ -101,7 +102,7 @@ def test_the_assets_count_rows_and_checks_and_the_page_is_written(shop: None) ->
 
 
 def test_who_withdrew_since_the_build_began_leaves_at_the_next_one(shop: None) -> None:
-    assert run_dbt(["--quiet", "run"]) == 0
+    assert run_dbt(BUILD) == 0
     tested = ["--quiet", "test", "--select", "assert_no_mart_holds_a_subject_without_agreement"]
 
     # By the clock of the next command, one withdraws after it began, the other before.
@@ -121,7 +122,7 @@ def _withdraw(subject: str, at: datetime) -> None:
 
 
 def test_a_day_of_nine_customers_breaks_the_contract_of_the_figures(shop: None) -> None:
-    assert run_dbt(["--quiet", "run"]) == 0
+    assert run_dbt(BUILD) == 0
     kpis = next(contract_of(node) for node in models(manifest()) if node["name"] == "kpi_daily")
     assert examine(kpis).clean
     with connect(Role.DBT) as connection:
@@ -133,7 +134,7 @@ def test_a_day_of_nine_customers_breaks_the_contract_of_the_figures(shop: None) 
 def test_one_mart_can_be_materialised_alone(shop: None) -> None:
     from orchestration.defs.warehouse.build import warehouse
 
-    assert run_dbt(["--quiet", "run"]) == 0
+    assert run_dbt(BUILD) == 0
     result = dg.materialize([warehouse], selection='key:"marts/dim_products"')
 
     assert [event.asset_key for event in result.get_asset_materialization_events()] == [

@@ -96,6 +96,27 @@ def test_what_is_neither_model_nor_source_is_refused(changed: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize(
+    "parent", ["model.selvedge.stg_shop__customers", "model.selvedge.int_customers__consented", "source.selvedge.consent.intervals"]
+)  # fmt: skip
+def test_a_snapshot_of_people_is_refused(changed: dict[str, Any], parent: str) -> None:
+    changed["nodes"]["snapshot.selvedge.product_history"]["depends_on"]["nodes"].append(parent)
+    with pytest.raises(LayeringError, match="a snapshot reads staging about goods alone"):
+        check_layers(changed)
+
+
+@pytest.mark.parametrize(
+    ("name", "schema"),
+    [("snapshot.selvedge.product_history", "marts"), ("model.selvedge.dim_products", "snapshots")],
+)
+def test_snapshots_and_nothing_else_lie_in_their_schema(
+    changed: dict[str, Any], name: str, schema: str
+) -> None:
+    changed["nodes"][name]["schema"] = schema
+    with pytest.raises(LayeringError, match=f"lies in '{schema}': snapshots, and nothing else"):
+        check_layers(changed)
+
+
+@pytest.mark.parametrize(
     ("code", "schemas"),
     [
         ("select count(*) from shop.customers", ["shop"]),
@@ -142,8 +163,28 @@ def test_a_contract_that_names_no_column_of_the_model_is_refused(changed: dict[s
 def test_every_model_and_column_is_described_and_held_to_its_contract() -> None:
     for model in models(manifest()):
         assert model["description"], model["name"]
-        assert model["config"]["contract"]["enforced"], model["name"]
+        # dbt enforces no contract of a snapshot: a test of the built one holds its columns.
+        assert model["config"]["contract"]["enforced"] or model["resource_type"] == "snapshot"
         assert all(column["description"] for column in model["columns"].values()), model["name"]
+
+
+def test_every_model_past_staging_has_a_unit_test() -> None:
+    tested = {test["model"] for test in manifest()["unit_tests"].values()}
+    reading = (node for node in models(manifest()) if node["depends_on"]["nodes"])
+    assert tested == {n["name"] for n in reading if n["schema"] in ("intermediate", "marts")}
+
+
+def test_the_unit_tests_speak_of_the_assets_and_the_retention_of_the_models() -> None:
+    """They run under names of their own, so that they say both themselves."""
+    nodes = {node["name"]: node for node in models(manifest())}
+    for test in manifest()["unit_tests"].values():
+        node, said = nodes[test["model"]], (test["overrides"] or {}).get("macros", {})
+        if "asset_key" in said:
+            assert said["asset_key"] == f"{node['schema']}/{node['name']}"
+        if "retention" in said:
+            assert said["retention"] == contract_of(node).retention.model_dump(
+                exclude_defaults=True
+            )  # type: ignore[union-attr]
 
 
 def test_marts_serve_analytics_and_daily_figures_are_of_groups() -> None:
