@@ -1,7 +1,8 @@
 // Draws /v1/lineage: assets by stage, and the way of one column through them; nothing is loaded from elsewhere.
 "use strict";
 
-const STAGES = ["source", "shop", "consent", "lake", "staging", "intermediate", "marts", "warehouse", "features", "models", "serving"];
+const STAGES = ["source", "shop", "consent", "lake", "staging", "snapshots", "intermediate", "marts", "warehouse", "profiles",
+  "features", "models", "serving"];
 let assets = new Map();
 let sources = new Map();   // "asset column" to the same of what it is made of
 let users = new Map();     // and to what is made of it
@@ -52,8 +53,7 @@ function stageOf(asset) {
 }
 
 function stages() {
-  const order = [...STAGES.slice(0, 8), "profiles", ...STAGES.slice(8)];
-  const grouped = new Map(order.map((stage) => [stage, []]));
+  const grouped = new Map(STAGES.map((stage) => [stage, []]));
   for (const asset of [...assets.values()].sort((one, other) => one.key.localeCompare(other.key))) {
     push(grouped, stageOf(asset), asset);
   }

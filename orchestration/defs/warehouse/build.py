@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -16,7 +16,7 @@ from psycopg import sql
 
 from orchestration.contracted import contracted_asset
 from orchestration.defs.ingest.contracts import COLUMNS
-from orchestration.lineage.columns import ColumnLineage, lineage_metadata, lineage_of
+from orchestration.lineage.columns import ColumnLineage, Source, lineage_metadata, lineage_of
 from orchestration.lineage.of_sql import sql_lineage
 from orchestration.warehouse_contracts import check_layers, models
 from orchestration.warehouse_project import (
@@ -89,6 +89,19 @@ def _lineage(relation: str) -> ColumnLineage:
         state_dir() / "target" / "compiled" / node["package_name"] / node["original_file_path"]
     )
     return sql_lineage(compiled.read_text(), _columns())
+
+
+def _snapshot_lineage(node: Mapping[str, Any]) -> ColumnLineage:
+    """Of a snapshot's columns those of the model that it keeps; of the times and the name of a state, when that was changed."""
+    (parent,) = (MANIFEST["nodes"][name] for name in node["depends_on"]["nodes"])
+    kept, settings = f"{parent['schema']}/{parent['name']}", node["config"]
+    changed, key = Source(kept, settings["updated_at"]), Source(kept, settings["unique_key"])
+    names = settings["snapshot_meta_column_names"]
+    return {
+        **{name: {Source(kept, name)} for name in node["columns"] if name in parent["columns"]},
+        **{names[f"dbt_{what}"]: {changed} for what in ("valid_from", "valid_to", "updated_at")},
+        names["dbt_scd_id"]: {key, changed},
+    }
 
 
 @cache
