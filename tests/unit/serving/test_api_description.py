@@ -29,6 +29,7 @@ OPERATIONS = {
     "post_events",
     "read_export",
     "read_privacy_request",
+    "read_subject_profile",
 }
 
 
