@@ -5,10 +5,8 @@ at that very moment, and the views of the ledger say which of the lake's events 
 """
 
 import re
-from datetime import datetime
-from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator
+from pydantic import AwareDatetime, BaseModel
 
 from privacy.contracts import Purpose
 from privacy.database import Role, connect
@@ -27,18 +25,10 @@ __all__ = [
 ]
 
 INTERACTIONS = "lake/interactions"
-# A masked item stands in an answer as <EMAIL_ADDRESS>; an answer of that length is no tag.
+# A masked item stands in an answer as <EMAIL_ADDRESS>; a longer answer is a text and no tag.
 _MASKED = re.compile(r"<[A-Z_]+>")
 _LONGEST_TAG = 60
 Lake = dict[str, Done]
-
-
-def _utc(value: object) -> object:
-    # Postgres writes an offset of whole hours as +00, which the standard's reader takes since 3.11.
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
-
-
-_Time = Annotated[AwareDatetime, BeforeValidator(_utc)]
 
 
 class Customer(BaseModel):
@@ -49,7 +39,7 @@ class Customer(BaseModel):
     height_band: str | None
     body_shape: str | None
     preferred_sizes: list[str] | None
-    updated_at: _Time | None
+    updated_at: AwareDatetime | None
 
 
 class Answer(BaseModel):
@@ -57,7 +47,7 @@ class Answer(BaseModel):
 
     question: str
     answer: str
-    answered_at: _Time
+    answered_at: AwareDatetime
 
     @property
     def is_tag(self) -> bool:
@@ -77,7 +67,7 @@ class Bought(BaseModel):
     """Bought, or sent back: how often, when last, and the latest products."""
 
     count: int
-    as_of: _Time | None
+    as_of: AwareDatetime | None
     latest: list[str]
 
 
