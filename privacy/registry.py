@@ -300,7 +300,7 @@ PLATFORM_CONTRACTS: tuple[AssetContract, ...] = (
     ),
     _impersonal(
         "rate_limits",
-        "How many privacy requests came from one requester and one address lately.",
+        "How many privacy requests came from one requester and one address lately, and how often one profile was read.",
         "Counters under keyed hashes, gone within the hour.",
         RedisStore(pattern="sv:rate:*"),
     ),

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recommenders.catalogue import Catalogue
+from recommenders.signals import signals
 
 __all__ = ["Interactions", "InteractionsError", "TimeSplit", "split_by_time"]
 
-DECAY_HALF_LIFE = timedelta(days=30)
 _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "pseudonym": pl.String,
     "product_id": pl.String,
@@ -36,7 +36,7 @@ class Interactions:
     Attributes
     ----------
     events: pseudonym, product_id, event_type, size, event_timestamp, and the derived row numbers
-        `subject` and `item`, the event's `weight` and its `decay` (1 at `as_of`, halved every 30 days).
+        `subject` and `item`, the event's `weight` and its `decay` (1 at `as_of`, halved with the half-life of taste, see `recommenders.signals`).
     catalogue: the products; column order of every matrix.
     subjects: pseudonyms in ascending order; row order of every matrix.
     as_of: the data clock, i.e. no event is later than this.
@@ -180,7 +180,7 @@ def _indexed(
         weight=pl.col("event_type").replace_strict(
             list(weights), list(weights.values()), default=0.0, return_dtype=pl.Float64
         ),
-        decay=_decay(as_of, DECAY_HALF_LIFE),
+        decay=_decay(as_of, signals().taste_half_life),
     )
 
 

@@ -14,9 +14,9 @@ from privacy.contracts import SMALLEST_GROUP
 from recommenders.catalogue import Catalogue
 from recommenders.factor_model import FactorModel
 from recommenders.interactions import Interactions
-from recommenders.popularity import POPULARITY_HALF_LIFE
 from recommenders.profile import profile_features
 from recommenders.recommender import NotFittedError, Ranked
+from recommenders.signals import signals
 
 __all__ = ["LightFMParameters", "LightFMRecommender", "item_features", "prior_of"]
 
@@ -90,7 +90,7 @@ def _with_identity(features: sparse.csr_matrix) -> sparse.csr_matrix:
 
 def prior_of(data: Interactions) -> NDArray[np.float32]:
     """Shape (items,): standardised log of recent popularity, the prior that is added to item biases."""
-    logs = np.log1p(data.item_counts(POPULARITY_HALF_LIFE))
+    logs = np.log1p(data.item_counts(signals().popularity_half_life))
     return np.asarray((logs - logs.mean()) / max(float(logs.std()), 1e-9), dtype=np.float32)
 
 

@@ -1,27 +1,23 @@
 """Popularity: what everybody showed interest in, newer interest counting more."""
 
-from datetime import timedelta
-
 import numpy as np
 from numpy.typing import NDArray
 
 from recommenders.interactions import Interactions
 from recommenders.item_scores import ItemScoreRecommender
+from recommenders.signals import signals
 
-__all__ = ["POPULARITY_HALF_LIFE", "AllTimePopularity", "Popularity"]
-
-# The same as the column `popularity` of lake/product_popularity.
-POPULARITY_HALF_LIFE = timedelta(days=14)
+__all__ = ["AllTimePopularity", "Popularity"]
 
 
 class Popularity(ItemScoreRecommender):
-    """Weighted interactions per item, halved every 14 days."""
+    """Weighted interactions per item, faded as the column `popularity` of lake/product_popularity."""
 
     name = "popularity"
 
     def item_scores_of(self, data: Interactions) -> NDArray[np.float64]:
         """Shape (items,): decayed sums of event weights."""
-        return data.item_counts(POPULARITY_HALF_LIFE)
+        return data.item_counts(signals().popularity_half_life)
 
 
 class AllTimePopularity(ItemScoreRecommender):

@@ -15,6 +15,7 @@ from serving.api import (
     lineage,
     metrics,
     privacy_requests,
+    profiles,
     recommendations,
     subjects,
 )
@@ -58,6 +59,7 @@ def create_app() -> FastAPI:
     add_problem_handlers(app)
     for module in (
         subjects,
+        profiles,
         recommendations,
         events,
         consents,

@@ -103,7 +103,7 @@ def _scope_of(presented: str) -> Scope | None:
 _storefront_scheme = HTTPBearer(
     auto_error=False,
     scheme_name="StorefrontKey",
-    description="The storefront's API key: rankings, events, subject references.",
+    description="The storefront's API key: rankings, events, subject references, profiles.",
 )
 _privacy_scheme = HTTPBearer(
     auto_error=False,

@@ -1,22 +1,32 @@
 """What is known of a subject at the moment of a request: consent, profile and session, in one round trip to Redis."""
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 from redis.asyncio import Redis
 
 from consent.masks import MASK_FIELDS, Mask, decode, mask_key
 from privacy.contracts import Purpose
-from recommenders.online_profile import decode_profile, queue_profile
+from recommenders.online_profile import OnlineProfile, decode_profile, queue_profile
 from recommenders.profile import SubjectProfile
-from serving.sessions import NO_SESSION, Session, decode_session, queue_session
+from serving.sessions import (
+    NO_SESSION,
+    Session,
+    decode_session,
+    products_by_kind,
+    queue_session,
+)
 
 __all__ = [
     "INTERACTIONS_ASSETS",
     "PROFILE_ASSETS",
     "RANKER_ASSETS",
     "SESSION_ASSETS",
+    "OnlineState",
     "OnlineSubject",
+    "read_mask",
+    "read_online",
     "read_subject",
     "serves_all",
 ]
@@ -43,6 +53,32 @@ class OnlineSubject:
     session: Session = NO_SESSION
 
 
+@dataclass(frozen=True, slots=True)
+class OnlineState:
+    """What the online stores hold of one subject for personalisation, objections and missing consent already taken out.
+
+    Attributes
+    ----------
+    mask: what they agree to; the one of nobody where they do not agree to be ranked for.
+    raw_session: the session as Redis holds it, newest first.
+    """
+
+    mask: Mask = field(default_factory=Mask)
+    profile: OnlineProfile | None = None
+    session: Session = NO_SESSION
+    raw_session: Sequence[bytes] = ()
+
+    @property
+    def actions(self) -> Mapping[str, tuple[str, ...]]:
+        """Type of event to the session's products, newest first."""
+        return products_by_kind(self.raw_session)
+
+    @property
+    def is_ranked_for(self) -> bool:
+        """Whether the subject agrees to personalisation now and does not object to the ranker."""
+        return serves_all(self.mask, Purpose.PERSONALISATION, RANKER_ASSETS)
+
+
 ANONYMOUS = OnlineSubject()
 
 
@@ -51,7 +87,12 @@ def serves_all(mask: Mask, purpose: Purpose, asset_keys: tuple[str, ...]) -> boo
     return all(mask.serves(purpose, key) for key in asset_keys)
 
 
-async def read_subject(redis: Redis, pseudonym: str) -> OnlineSubject:
+async def read_mask(redis: Redis, pseudonym: str) -> Mask:
+    """What `pseudonym` agrees to now; raises redis.RedisError where Redis does not answer."""
+    return decode(await cast(Any, redis.hmget(mask_key(pseudonym), list(MASK_FIELDS))))
+
+
+async def read_online(redis: Redis, pseudonym: str) -> OnlineState:
     """Consent, profile and session of `pseudonym`; raises redis.RedisError where Redis does not answer."""
     pipeline = redis.pipeline(transaction=False)
     pipeline.hmget(mask_key(pseudonym), list(MASK_FIELDS))
@@ -60,13 +101,24 @@ async def read_subject(redis: Redis, pseudonym: str) -> OnlineSubject:
     raw_mask, raw_profile, raw_session = await pipeline.execute()
     mask = decode(raw_mask)
     if not serves_all(mask, Purpose.PERSONALISATION, RANKER_ASSETS):
-        return ANONYMOUS
+        return OnlineState()
     uses_session = serves_all(mask, Purpose.PERSONALISATION, SESSION_ASSETS)
-    session = decode_session(raw_session) if uses_session else NO_SESSION
     uses_profile = serves_all(mask, Purpose.PERSONALISATION, PROFILE_ASSETS)
-    stored = decode_profile(raw_profile) if uses_profile else None
-    profile = SubjectProfile.from_features(asdict(stored)) if stored else None
-    return OnlineSubject(pseudonym, _with_session(profile, session), session)
+    return OnlineState(
+        mask,
+        decode_profile(raw_profile) if uses_profile else None,
+        decode_session(raw_session) if uses_session else NO_SESSION,
+        raw_session if uses_session else (),
+    )
+
+
+async def read_subject(redis: Redis, pseudonym: str) -> OnlineSubject:
+    """What a ranking may use of `pseudonym`; raises redis.RedisError where Redis does not answer."""
+    state = await read_online(redis, pseudonym)
+    if not state.is_ranked_for:
+        return ANONYMOUS
+    profile = SubjectProfile.from_features(asdict(state.profile)) if state.profile else None
+    return OnlineSubject(pseudonym, _with_session(profile, state.session), state.session)
 
 
 def _with_session(profile: SubjectProfile | None, session: Session) -> SubjectProfile | None:

@@ -37,7 +37,7 @@ stands in the server's log. Values that were sent are never repeated.
 TAGS: list[dict[str, Any]] = [
     {
         "name": "subjects",
-        "description": "From the shop's customer number to a reference that is safe to pass around.",
+        "description": "From the shop's customer number to a reference that is safe to pass around, and from there to a profile.",
     },
     {"name": "recommendations", "description": "Ranked items for a place in the shop."},
     {

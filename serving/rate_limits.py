@@ -1,4 +1,4 @@
-"""How often privacy requests may come from one requester and from one address, counted in Redis.
+"""How often privacy requests may come from one requester and from one address, and one subject's profile be read, counted in Redis.
 
 The keys are keyed hashes, gone after the window: `sv:rate:{who}:…`.
 """
@@ -13,12 +13,18 @@ from privacy.stores.redis import redis_client
 from serving.problems import Problem, ProblemKind
 from serving.settings import serving_settings
 
-__all__ = ["TOO_MANY_REQUESTS", "client_address", "count_address", "count_requester"]
+__all__ = [
+    "TOO_MANY_REQUESTS",
+    "client_address",
+    "count_address",
+    "count_profile",
+    "count_requester",
+]
 
 TOO_MANY_REQUESTS = ProblemKind(
     "too-many-requests",
     429,
-    "Too many privacy requests",
+    "Too many requests",
     "Wait for the seconds in 'Retry-After', then ask again.",
 )
 
@@ -49,8 +55,19 @@ def count_requester(name: str) -> None:
     _count("requester", name, serving_settings().privacy_requests_per_requester)
 
 
-def _count(who: str, name: str, limit: int) -> None:
-    window: timedelta = serving_settings().privacy_requests_window
+def count_profile(pseudonym: str) -> None:
+    """Count one reading of a subject's profile, whoever they are; raises Problem where there were too many."""
+    settings = serving_settings()
+    _count(
+        "profile",
+        pseudonym,
+        settings.serving_profiles_per_subject,
+        settings.serving_profiles_window,
+    )
+
+
+def _count(who: str, name: str, limit: int, window: timedelta | None = None) -> None:
+    window = window or serving_settings().privacy_requests_window
     token = base64.urlsafe_b64encode(keyed_hash(f"rate of {who}", name)[:15]).decode()
     key = f"sv:rate:{who}:{token}"
     with redis_client() as client, client.pipeline(transaction=True) as pipeline:

@@ -14,7 +14,7 @@ A time-out is not repeated: its command may still be waiting in a server that is
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from psycopg_pool import ConnectionPool
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -33,6 +33,8 @@ __all__ = ["Resources", "open_resources"]
 
 VAULT_CONNECTIONS = 4
 VAULT_TIMEOUT_SECONDS = 3.0
+# A profile reads columns of the whole lake: more at once would take the processors from the rankings.
+PROFILES_AT_ONCE = 2
 _REDIS_RETRIES, _REDIS_BACKOFF_SECONDS = 1, 0.01
 
 
@@ -44,6 +46,7 @@ class Resources:
     redis: Redis
     vault: Vault
     live_ranker: LiveRanker
+    profiles: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PROFILES_AT_ONCE))
 
 
 def _redis(settings: ServingSettings) -> Redis:

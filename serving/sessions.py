@@ -10,7 +10,15 @@ from datetime import timedelta
 
 from redis.asyncio.client import Pipeline
 
-__all__ = ["NO_SESSION", "Session", "decode_session", "queue_items", "queue_session", "session_key"]
+__all__ = [
+    "NO_SESSION",
+    "Session",
+    "decode_session",
+    "products_by_kind",
+    "queue_items",
+    "queue_session",
+    "session_key",
+]
 
 # What brings an item into the session; what is only shown or searched says nothing of an item.
 INTEREST = ("page_view", "click", "wishlist", "add_to_cart", "purchase", "remove_from_cart")
@@ -60,6 +68,15 @@ def queue_items(
     pipeline.lpush(key, *entries)
     pipeline.ltrim(key, 0, keep - 1)
     pipeline.expire(key, ttl)
+
+
+def products_by_kind(raw: Sequence[bytes]) -> dict[str, tuple[str, ...]]:
+    """Type of event to its different products, newest first, in an answer to `queue_session`."""
+    found: dict[str, dict[str, None]] = {}
+    for entry in raw:
+        kind, _, product_id = entry.decode().partition("\t")
+        found.setdefault(kind, {})[product_id] = None
+    return {kind: tuple(products) for kind, products in found.items()}
 
 
 def decode_session(raw: Sequence[bytes]) -> Session:

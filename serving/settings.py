@@ -75,6 +75,20 @@ class ServingSettings(BaseSettings):
         le=timedelta(hours=1),
         description="How long calls about privacy requests are counted together",
     )
+    serving_profiles_per_subject: int = Field(
+        60, ge=1, description="How often one subject's profile may be read in a window"
+    )
+    serving_profiles_window: timedelta = Field(
+        timedelta(minutes=5),
+        ge=timedelta(seconds=1),
+        le=timedelta(hours=1),
+        description="How long readings of one profile are counted together",
+    )
+    serving_style_questions: tuple[str, ...] = Field(
+        ("style", "favourite", "occasion"),
+        description="Questions of the style quiz whose answers are style tags, as JSON, the most telling first; answers to others "
+        "(about the body, or in free text) never are",
+    )
     serving_client_address_header: str | None = Field(
         None,
         description="Header in which the proxy before the API, or the storefront, gives the customer's address (the last entry of its last "

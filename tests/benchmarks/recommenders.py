@@ -13,12 +13,12 @@ from pathlib import Path
 import polars as pl
 
 from orchestration.bench import Figure, Goal
-from orchestration.defs.profiles.weights import EVENT_WEIGHTS
 from orchestration.sources.connector import Source, open_source
 from orchestration.sources.simulator import simulate
 from privacy.settings import PROJECT_ROOT
 from recommenders.catalogue import Catalogue
 from recommenders.experiment import Report, run_experiment
+from recommenders.signals import signals
 
 SEEDS = (7, 8, 9)
 UNTIL = date(2026, 11, 1)
@@ -38,7 +38,7 @@ def _experiment(source: Source) -> Report:
         _table(source, "interactions").select(EVENT_COLUMNS).rename({"subject_id": "pseudonym"})
     )
     products = _table(source, "products")
-    return run_experiment(events, Catalogue.from_products(products), EVENT_WEIGHTS)
+    return run_experiment(events, Catalogue.from_products(products), signals().weights)
 
 
 def _table(source: Source, name: str) -> pl.DataFrame:

@@ -14,12 +14,12 @@ from orchestration.defs.models.inputs import (
     popularity_snapshot,
 )
 from orchestration.defs.models.lineage import BASELINE_SCORES, TRENDING_SCORES
-from orchestration.defs.profiles.weights import EVENT_WEIGHTS
 from orchestration.lineage.columns import ColumnLineage, lineage_metadata
 from privacy.contracts import AssetContract
 from recommenders.artifacts import save_artifact
 from recommenders.catalogue import Catalogue
 from recommenders.model_files import write_item_scores
+from recommenders.signals import signals
 from recommenders.trending import surprise
 
 __all__ = ["popularity", "trending"]
@@ -35,7 +35,7 @@ def trending_scores(items: Catalogue, snapshot: pl.DataFrame) -> NDArray[np.floa
     """
     counts = {"views_7d": "page_view", "carts_7d": "add_to_cart", "purchases_7d": "purchase"}
     weighted = pl.sum_horizontal(
-        pl.col(column).fill_null(0) * EVENT_WEIGHTS[kind] for column, kind in counts.items()
+        pl.col(column).fill_null(0) * signals().weights[kind] for column, kind in counts.items()
     )
     week = item_column(items, snapshot, weighted)
     trend = item_column(items, snapshot, pl.col("trend"))

@@ -14,12 +14,12 @@ from orchestration.defs.models.inputs import (
     training_events,
 )
 from orchestration.defs.models.plots import metrics_plot, metrics_table, weights_plot
-from orchestration.defs.profiles.weights import EVENT_WEIGHTS
 from recommenders.artifacts import save_artifact
 from recommenders.evaluation import EvaluationError, Metrics
 from recommenders.experiment import Report, run_experiment
 from recommenders.interactions import InteractionsError
 from recommenders.model_files import REPORT
+from recommenders.signals import signals
 
 __all__ = ["evaluation"]
 
@@ -53,7 +53,7 @@ def evaluation() -> dg.MaterializeResult[None]:
     }
     events = training_events(LIGHTFM.key, EVALUATION.key)
     try:
-        report = run_experiment(events, catalogue(), EVENT_WEIGHTS)
+        report = run_experiment(events, catalogue(), signals().weights)
     except (InteractionsError, EvaluationError) as error:
         return _nothing_to_measure(str(error), provenance)
     manifest = save_artifact(

@@ -22,7 +22,6 @@ from orchestration.defs.models.inputs import (
     training_events,
 )
 from orchestration.defs.models.lineage import ITEM_VECTORS, SUBJECT_VECTORS
-from orchestration.defs.profiles.weights import EVENT_WEIGHTS
 from orchestration.lineage.columns import lineage_metadata
 from privacy.contracts import Purpose
 from privacy.stores import handler_for
@@ -45,6 +44,7 @@ from recommenders.model_files import (
     write_item_index,
 )
 from recommenders.permission import permitted
+from recommenders.signals import signals
 
 __all__ = ["item_index", "lightfm"]
 
@@ -164,7 +164,7 @@ def _trained(parameters: LightFMParameters, events: pl.DataFrame) -> FactorModel
     """The trained arrays; where nobody agrees to model training, a model that knows nobody."""
     items = catalogue()
     try:
-        data = Interactions.from_events(events, items, weights=EVENT_WEIGHTS)
+        data = Interactions.from_events(events, items, weights=signals().weights)
     except InteractionsError:
         return FactorModel.of_nobody(items)
     return LightFMRecommender(parameters).fit(data).model

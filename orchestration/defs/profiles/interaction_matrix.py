@@ -28,7 +28,7 @@ SCHEMA = pa.schema(
 def interaction_matrix(interactions: DataFrame, clock: datetime) -> DataFrame:
     """One row per subject and product with a positive sum of event weights, in the columns of `SCHEMA`.
 
-    `weight` is the plain sum of `EVENT_WEIGHTS`: how it fades is the model's choice, with `last_event` at hand.
+    `weight` is the plain sum of the events' weights (`recommenders.signals`): how it fades is the model's choice, with `last_event` at hand.
     `interactions` counts the events that weigh something; `event_timestamp` is the last of them.
     """
     told = on_the_grid(interactions, clock).filter(

@@ -19,15 +19,13 @@ from orchestration.defs.profiles.snapshots import (
     on_the_grid,
     snapshot_time,
 )
-from orchestration.defs.profiles.weights import EVENT_WEIGHTS, POPULARITY_HALF_LIFE
 from privacy.contracts import SMALLEST_GROUP
+from recommenders.signals import signals
 
 __all__ = ["COUNTS", "SCHEMA", "product_popularity"]
 
 # Weeks after one with events until its counts have run out, and some more while its popularity fades.
 WEEKS_AFTER = (0, 1, 2, 3, 4, 5, 8, 13)
-# As if every product had been bought once in each 28 days: with few events, the trend stays near 1.
-TREND_PRIOR = EVENT_WEIGHTS["purchase"]
 # Column to the type of event and the days that it counts.
 COUNTS = {
     "views_7d": ("page_view", 7),
@@ -58,7 +56,7 @@ def product_popularity(interactions: DataFrame, clock: datetime) -> DataFrame:
 
     `subjects` counts the people whose events (impressions aside) a snapshot knows. A count of the last days is null where
     some, but fewer than ten of them, stand behind it.
-    `popularity` sums the weights of events (`EVENT_WEIGHTS`), each halved every 14 days, not below 0; a shop that knows
+    `popularity` sums the weights of events (`recommenders.signals`), each halved every 14 days unless that file says otherwise, not below 0; a shop that knows
     purchases alone is ranked by them. `trend` is the weight per day of 7 days against that of 28, 1 where nothing changes or
     too few people stand behind one of the two.
     """
@@ -87,7 +85,7 @@ def _events(interactions: DataFrame, clock: datetime) -> DataFrame:
     return (
         on_the_grid(interactions.filter(told), clock)
         .select("product_id", "pseudonym", "event_type", "age_us", "week", "weight")
-        .withColumn("decayed", F.col("weight") * decay(POPULARITY_HALF_LIFE))
+        .withColumn("decayed", F.col("weight") * decay(signals().popularity_half_life))
     )
 
 
@@ -111,7 +109,9 @@ def _known(events: DataFrame) -> DataFrame:
 
 def _at_snapshot(column: str) -> Column:
     """A sum decayed until snapshot 0, as it was at its own snapshot."""
-    return F.col(column) * F.pow(F.lit(2.0), F.col("snapshot") * (WEEK / POPULARITY_HALF_LIFE))
+    return F.col(column) * F.pow(
+        F.lit(2.0), F.col("snapshot") * (WEEK / signals().popularity_half_life)
+    )
 
 
 def _windows(events: DataFrame, due: DataFrame) -> DataFrame:
@@ -152,6 +152,10 @@ def _told(figure: str) -> Column:
 
 
 def _trend() -> Column:
-    """(week + prior / 4) / 7 over (month + prior) / 28; 1 where it would tell about few."""
-    trend = (F.col("_week") * 4 + TREND_PRIOR) / (F.col("_month") + TREND_PRIOR)
+    """(week + prior / 4) / 7 over (month + prior) / 28; 1 where it would tell about few.
+
+    The prior is as if every product had been bought once in each 28 days: with few events, the trend stays near 1.
+    """
+    prior = signals().weights["purchase"]
+    trend = (F.col("_week") * 4 + prior) / (F.col("_month") + prior)
     return F.when(_told("_week") & _told("_month"), trend).otherwise(F.lit(1.0))

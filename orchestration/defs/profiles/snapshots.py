@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812
 
-from orchestration.defs.profiles.weights import EVENT_WEIGHTS
+from recommenders.signals import signals
 
 __all__ = [
     "age_days",
@@ -48,7 +48,7 @@ def data_clock(events: DataFrame) -> datetime:
 def on_the_grid(events: DataFrame, clock: datetime) -> DataFrame:
     """`events` before `clock`, with `age_us` (microseconds before it), `week` and `weight` (of the event's type)."""
     clock_us = (clock - datetime.fromtimestamp(0, UTC)) // MICROSECOND
-    pairs = [F.lit(item) for pair in EVENT_WEIGHTS.items() for item in pair]
+    pairs = [F.lit(item) for pair in signals().weights.items() for item in pair]
     weight = F.coalesce(F.create_map(*pairs)[F.col("event_type")], F.lit(0.0))
     return (
         events.withColumn("age_us", F.lit(clock_us) - F.unix_micros("event_timestamp"))

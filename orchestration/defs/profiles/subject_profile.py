@@ -14,7 +14,7 @@ from orchestration.defs.profiles.snapshots import (
     on_the_grid,
     snapshot_time,
 )
-from orchestration.defs.profiles.weights import PROFILE_HALF_LIFE
+from recommenders.signals import signals
 
 __all__ = ["SCHEMA", "subject_profiles"]
 
@@ -87,7 +87,7 @@ def _events(interactions: DataFrame, products: DataFrame, clock: datetime) -> Da
     return (
         on_the_grid(done, clock)
         .select("pseudonym", "product_id", "event_type", "size", "age_us", "week", "weight")
-        .withColumn("decayed", F.col("weight") * decay(PROFILE_HALF_LIFE))
+        .withColumn("decayed", F.col("weight") * decay(signals().taste_half_life))
         .join(F.broadcast(attributes), "product_id", "left")
         .repartition("pseudonym")
         .cache()

@@ -18,6 +18,7 @@ OPERATIONS = {
     "create_subject_reference",
     "decide_privacy_request",
     "erase_from_asset",
+    "get_lineage",
     "get_live",
     "get_metrics",
     "get_ready",
@@ -29,6 +30,7 @@ OPERATIONS = {
     "post_events",
     "read_export",
     "read_privacy_request",
+    "read_subject_profile",
 }
 
 
