@@ -85,6 +85,8 @@ def _counted(event: Any) -> Any:
 def _lineage(relation: str) -> ColumnLineage:
     """What the columns of a model that was just built are made of, by the SQL that dbt made of it."""
     (node,) = (each for each in models(MANIFEST) if f"{each['schema']}/{each['name']}" == relation)
+    if node["resource_type"] == "snapshot":
+        return _snapshot_lineage(node)
     compiled = (
         state_dir() / "target" / "compiled" / node["package_name"] / node["original_file_path"]
     )
