@@ -31,6 +31,7 @@ def test_every_ingest_asset_materialises_with_its_counts(simulated_shop: None) -
         [event] = result.asset_materializations_for_node(key.replace("/", "__"))
         counts = {name: value.value for name, value in event.metadata.items()}
         assert set(counts) == {
+            "dagster/column_lineage",
             "dagster/row_count", "source", "read", "written", "unchanged", "quarantined", "tombstoned", "contested identifiers",
             "withheld", "overdue", "streamed",
         }  # fmt: skip

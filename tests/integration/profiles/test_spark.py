@@ -1,8 +1,10 @@
 """Spark reads the lake without a jar and leaves no pseudonym in its own folder."""
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -94,27 +96,34 @@ def test_a_java_home_without_java_gives_way_to_path(
     assert "JAVA_HOME" not in os.environ
 
 
+@pytest.fixture
+def own_table() -> Iterator[str]:
+    """A table that goes with the test: nothing that is searched may find a damaged file."""
+    yield "test_spark"
+    shutil.rmtree(lake.table_path("test_spark"))
+
+
 @pytest.mark.parametrize("content", [b"PAR1 no parquet at all PAR1", None], ids=["damaged", "gone"])
 def test_a_file_that_cannot_be_read_is_named_with_what_to_do(
-    spark: "SparkSession", content: bytes | None
+    spark: "SparkSession", own_table: str, content: bytes | None
 ) -> None:
-    lake.replace("damaged", ROWS)
-    (file,) = [Path(urlsplit(uri).path) for uri in lake.open_table("damaged").file_uris()]
-    rows = read_delta(spark, "damaged")
+    lake.replace(own_table, ROWS)
+    (file,) = [Path(urlsplit(uri).path) for uri in lake.open_table(own_table).file_uris()]
+    rows = read_delta(spark, own_table)
     if content is None:
         file.unlink()
     else:
         file.write_bytes(content)
-    with pytest.raises(LakeError, match=rf"lake/damaged/{file.name} cannot be read.*backup"):
+    with pytest.raises(LakeError, match=rf"lake/{own_table}/{file.name} cannot be read.*backup"):
         to_table(rows.filter("sizes is not null"), ROWS.schema)
 
 
 def test_a_column_of_another_type_is_named_and_one_that_came_later_is_null(
-    spark: "SparkSession",
+    spark: "SparkSession", own_table: str
 ) -> None:
-    lake.replace("grown", ROWS.select(["pseudonym"]))
+    lake.replace(own_table, ROWS.select(["pseudonym"]))
     schema = pa.schema([("pseudonym", pa.string()), ("later", pa.float64())])
-    files = lake.open_table("grown").file_uris()
+    files = lake.open_table(own_table).file_uris()
     grown = spark.read.schema(from_arrow_schema(schema)).parquet(*files)
     assert to_table(grown, schema)["later"].null_count == ROWS.num_rows
     other = pa.schema([("pseudonym", pa.int64())])
