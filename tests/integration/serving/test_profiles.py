@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from privacy import lake, registry, requests
 from privacy.contracts import Purpose
 from privacy.database import Role, connect
 from privacy.requests import RequestKind, RequestStatus
+from privacy.settings import PlatformSettings
 from privacy.subject_reference import issue
 from privacy.vault import CUSTOMER_NUMBER, Vault
 from recommenders.features import apply_definitions, delete_online, feature_store
@@ -122,7 +124,11 @@ def _fill_lake(pseudonym: str) -> None:
 
 
 @pytest.fixture
-def somebody(shop: Any, redis_client: "redis.Redis") -> Iterator[Somebody]:
+def somebody(
+    shop: Any, servers: PlatformSettings, redis_client: "redis.Redis"
+) -> Iterator[Somebody]:
+    for left in (servers.lake_dir, servers.models_dir / "evaluation"):  # by other tests
+        shutil.rmtree(left, ignore_errors=True)
     pseudonym = str(Vault().resolve(CUSTOMER_NUMBER, [NUMBER], create=True)[0])
     one = Somebody(pseudonym, issue(pseudonym))
     one.says(Purpose.PERSONALISATION, Decision.OPT_IN, AGREED)
