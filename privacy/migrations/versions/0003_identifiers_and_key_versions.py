@@ -1,23 +1,16 @@
 """Identifiers sealed beside their lookups, contested ones, versions of keys in use, and a count of changes to tombstones."""
 
-from pathlib import Path
-
-from alembic import op
+from privacy.migration_sql import run_sql_beside
 
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-SQL_FILE = Path(__file__).with_suffix(".sql")
-
 
 def upgrade() -> None:
     """Add the columns, the table of key versions, and the counter."""
-    connection = op.get_bind().connection.driver_connection
-    assert connection is not None
-    with connection.cursor() as cursor:
-        cursor.execute(SQL_FILE.read_text())
+    run_sql_beside(__file__)
 
 
 def downgrade() -> None:

@@ -1,23 +1,18 @@
 """Rectifications, restrictions, requesters' tokens and idempotency keys."""
 
-from pathlib import Path
-
 from alembic import op
+
+from privacy.migration_sql import run_sql_beside
 
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-SQL_FILE = Path(__file__).with_suffix(".sql")
-
 
 def upgrade() -> None:
     """Create the tables and the view."""
-    connection = op.get_bind().connection.driver_connection
-    assert connection is not None
-    with connection.cursor() as cursor:
-        cursor.execute(SQL_FILE.read_text())
+    run_sql_beside(__file__)
 
 
 def downgrade() -> None:

@@ -1,23 +1,16 @@
 """No samples in the planner's statistics of what must be able to leave the disk."""
 
-from pathlib import Path
-
-from alembic import op
+from privacy.migration_sql import run_sql_beside
 
 revision = "0012"
 down_revision = "0011"
 branch_labels = None
 depends_on = None
 
-SQL_FILE = Path(__file__).with_suffix(".sql")
-
 
 def upgrade() -> None:
     """Switch the columns' statistics off."""
-    connection = op.get_bind().connection.driver_connection
-    assert connection is not None
-    with connection.cursor() as cursor:
-        cursor.execute(SQL_FILE.read_text())
+    run_sql_beside(__file__)
 
 
 def downgrade() -> None:

@@ -1,23 +1,18 @@
 """What each asset and each of its columns is made of."""
 
-from pathlib import Path
-
 from alembic import op
+
+from privacy.migration_sql import run_sql_beside
 
 revision = "0014"
 down_revision = "0013"
 branch_labels = None
 depends_on = None
 
-SQL_FILE = Path(__file__).with_suffix(".sql")
-
 
 def upgrade() -> None:
     """Add the columns."""
-    connection = op.get_bind().connection.driver_connection
-    assert connection is not None
-    with connection.cursor() as cursor:
-        cursor.execute(SQL_FILE.read_text())
+    run_sql_beside(__file__)
 
 
 def downgrade() -> None:

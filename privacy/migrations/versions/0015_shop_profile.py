@@ -1,23 +1,18 @@
 """What the shop knows of one subject, as serving may ask for it."""
 
-from pathlib import Path
-
 from alembic import op
+
+from privacy.migration_sql import run_sql_beside
 
 revision = "0015"
 down_revision = "0014"
 branch_labels = None
 depends_on = None
 
-SQL_FILE = Path(__file__).with_suffix(".sql")
-
 
 def upgrade() -> None:
     """Create the function and the indexes that it looks subjects up by."""
-    connection = op.get_bind().connection.driver_connection
-    assert connection is not None
-    with connection.cursor() as cursor:
-        cursor.execute(SQL_FILE.read_text())
+    run_sql_beside(__file__)
 
 
 def downgrade() -> None:
