@@ -16,6 +16,7 @@ _MEDIA_TYPES = {
     "docs.html": "text/html; charset=utf-8",
     "docs.css": "text/css; charset=utf-8",
     "docs.js": "text/javascript; charset=utf-8",
+    "element.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
     "lineage.html": "text/html; charset=utf-8",
     "lineage.css": "text/css; charset=utf-8",

@@ -4,15 +4,6 @@
 const METHODS = ["get", "post", "put", "patch", "delete"];
 let specification;
 
-function element(name, attributes = {}, ...children) {
-  const node = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (value !== undefined && value !== false) node.setAttribute(key, value === true ? "" : value);
-  }
-  node.append(...children.filter((child) => child !== undefined && child !== null));
-  return node;
-}
-
 // Text with paragraphs and `code`, the part of Markdown that the descriptions use.
 function prose(text = "") {
   return text.trim().split(/\n\s*\n/).filter(Boolean).map((paragraph) =>

@@ -9,15 +9,6 @@ let users = new Map();     // and to what is made of it
 let buttons = new Map();
 let chosen;
 
-function element(name, attributes = {}, ...children) {
-  const node = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (value !== undefined && value !== false) node.setAttribute(key, value === true ? "" : value);
-  }
-  node.append(...children.filter((child) => child !== undefined && child !== null));
-  return node;
-}
-
 const at = (id) => document.getElementById(id);
 const place = (asset, column) => `${asset} ${column}`;
 

@@ -93,7 +93,7 @@ def test_routes_of_people_ask_for_a_key(document: dict[str, Any]) -> None:
         assert bool(operation.get("security")) == (" /v1/" in name), name
 
 
-@pytest.mark.parametrize("name", ["docs.html", "docs.css", "docs.js", "icon.svg"])
+@pytest.mark.parametrize("name", ["docs.html", "docs.css", "docs.js", "element.js", "icon.svg"])
 def test_the_page_names_no_other_host(name: str) -> None:
     text = (PROJECT_ROOT / "serving" / "web" / name).read_text()
     addresses = re.findall(r"(?:https?:)?//[\w.-]+", re.sub(r"(?m)^\s*//.*$", "", text))
