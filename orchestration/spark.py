@@ -120,8 +120,7 @@ def _unreadable_file(error: Py4JJavaError) -> str | None:
     """The file of the lake, relative to its root, that an error of Spark is about; None where it is about none."""
     cause = error.java_exception
     while cause is not None:
-        condition = getattr(cause, "getCondition", None)
-        if _is_spark(cause) and str(condition() if condition else "").startswith(_UNREADABLE):
+        if _is_spark(cause) and str(cause.getCondition()).startswith(_UNREADABLE):
             path = unquote(urlsplit(str(cause.getMessageParameters().get("path"))).path)
             root = str(platform_settings().lake_dir)
             return f"lake{path.removeprefix(root)}" if path.startswith(root) else path

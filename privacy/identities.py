@@ -18,7 +18,6 @@ import psycopg
 import pyarrow as pa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from privacy.collector import uncollected
 from privacy.database import Role, connect
 from privacy.envelopes import DATA_KEY, EnvelopeError, open_sealed, seal_many
 from privacy.identifiers import CUSTOMER_NUMBER, canonical, normalise, or_none
@@ -109,11 +108,10 @@ class Identities:
         raw = _strings(identifiers)
         distinct = list(dict.fromkeys(text for text in raw if text and not text.isspace()))
         found: dict[str, str | None] = {}
-        with uncollected():
-            for chunk in _chunks(distinct):
-                names = [normalise(kind, text) for text in chunk]
-                known = self._resolve_names(kind, list(dict.fromkeys(names)), create=create)
-                found |= {text: known.get(name) for text, name in zip(chunk, names, strict=True)}
+        for chunk in _chunks(distinct):
+            names = [normalise(kind, text) for text in chunk]
+            known = self._resolve_names(kind, list(dict.fromkeys(names)), create=create)
+            found |= {text: known.get(name) for text, name in zip(chunk, names, strict=True)}
         return [found.get(text) if text else None for text in raw]
 
     def lookup(self, kind: str, identifier: str) -> str | None:

@@ -24,9 +24,8 @@ _Bytes = npt.NDArray[np.uint8]
 _BLOCK = 16  # bytes: AES
 _LONGEST = 8 * _BLOCK  # longer rows are rare, and would widen the matrix for all
 _SHA256_BLOCK = 64
-_PART = (
-    65_536  # rows that one thread hashes at a time; numpy and the cipher let others run meanwhile
-)
+# Rows that one thread hashes at a time; numpy and the cipher let others run meanwhile.
+_PART = 65_536
 _HEX = np.frombuffer(bytes(range(256)).hex().encode(), np.uint16)  # two digits for each byte
 
 

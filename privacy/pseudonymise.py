@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from privacy import tombstones
 from privacy.coarsening import age_bands, ages_at, born_at_latest, height_bands
+from privacy.collector import uncollected
 from privacy.corrections import VAULT, corrected_at
 from privacy.identifiers import CUSTOMER_NUMBER, EMAIL, PHONE, or_none
 from privacy.keyed_hashes import cmac_hex, cmac_hex_of
@@ -213,7 +214,8 @@ class Pseudonymiser:
                 if self._kind == CUSTOMER_NUMBER
                 else [text if or_none(self._kind, text) else None for text in new]
             )
-            resolved = self._vault.resolve(self._kind, valid, create=create)
+            with uncollected():
+                resolved = self._vault.resolve(self._kind, valid, create=create)
             found = dict(zip(new, resolved, strict=True))
             # Who is not known yet may be met by a later batch.
             self._found |= found if create else {text: name for text, name in found.items() if name}

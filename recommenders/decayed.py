@@ -65,16 +65,12 @@ def state_of(events: pl.DataFrame, signals: Signals) -> pl.DataFrame:
         that an event says something about. What says nothing (weight 0, no subject or value) is left out.
     signals: weight and half-life of each signal; one that they do not name says nothing.
     """
-    half_lives = {
-        name: None if half_life is None else half_life.total_seconds() / 86_400
-        for name, half_life in signals.half_lives.items()
-    }
     once = events.unique(["event_id", "pseudonym", "attribute", "value"], keep="any")
     told = once.select(
         "pseudonym",
         "attribute",
         "value",
-        half_life_days=_looked_up("signal", half_lives),
+        half_life_days=_looked_up("signal", signals.half_lives_days),
         score=_looked_up("signal", signals.weights).fill_null(0.0),
         as_of=pl.col("event_timestamp").cast(_TIME),
     )

@@ -13,17 +13,13 @@ __all__ = ["merged", "scores", "state_of"]
 
 def state_of(events: DataFrame, signals: Signals) -> DataFrame:
     """The state of a batch of `events`, in the columns of `recommenders.decayed.STATE`; see `recommenders.decayed.state_of`."""
-    half_lives = {
-        name: None if half_life is None else half_life.total_seconds() / 86_400
-        for name, half_life in signals.half_lives.items()
-    }
     told = (
         events.dropDuplicates(["event_id", "pseudonym", "attribute", "value"])
         .select(
             "pseudonym",
             "attribute",
             "value",
-            _looked_up("signal", half_lives).alias("half_life_days"),
+            _looked_up("signal", signals.half_lives_days).alias("half_life_days"),
             _looked_up("signal", dict(signals.weights)).alias("score"),
             F.col("event_timestamp").alias("as_of"),
         )

@@ -113,6 +113,14 @@ class Signals(BaseModel):
         """Signal to half-life; None where it does not fade."""
         return {name: signal.half_life for name, signal in self.signals.items()}
 
+    @cached_property
+    def half_lives_days(self) -> dict[str, float | None]:
+        """Signal to half-life in days; None where it does not fade."""
+        return {
+            name: None if half_life is None else half_life / timedelta(days=1)
+            for name, half_life in self.half_lives.items()
+        }
+
     @property
     def taste_half_life(self) -> timedelta:
         """With what a subject's summed-up events fade, whatever their type."""

@@ -59,10 +59,12 @@ class OnlineState:
 
     Attributes
     ----------
-    mask: what they agree to; the one of nobody where they do not agree to be ranked for.
+    is_ranked_for: whether they agree to personalisation now and do not object to the ranker; all else is empty where not.
+    mask: what they agree to.
     raw_session: the session as Redis holds it, newest first.
     """
 
+    is_ranked_for: bool = False
     mask: Mask = field(default_factory=Mask)
     profile: OnlineProfile | None = None
     session: Session = NO_SESSION
@@ -72,11 +74,6 @@ class OnlineState:
     def actions(self) -> Mapping[str, tuple[str, ...]]:
         """Type of event to the session's products, newest first."""
         return products_by_kind(self.raw_session)
-
-    @property
-    def is_ranked_for(self) -> bool:
-        """Whether the subject agrees to personalisation now and does not object to the ranker."""
-        return serves_all(self.mask, Purpose.PERSONALISATION, RANKER_ASSETS)
 
 
 ANONYMOUS = OnlineSubject()
@@ -105,10 +102,11 @@ async def read_online(redis: Redis, pseudonym: str) -> OnlineState:
     uses_session = serves_all(mask, Purpose.PERSONALISATION, SESSION_ASSETS)
     uses_profile = serves_all(mask, Purpose.PERSONALISATION, PROFILE_ASSETS)
     return OnlineState(
-        mask,
-        decode_profile(raw_profile) if uses_profile else None,
-        decode_session(raw_session) if uses_session else NO_SESSION,
-        raw_session if uses_session else (),
+        is_ranked_for=True,
+        mask=mask,
+        profile=decode_profile(raw_profile) if uses_profile else None,
+        session=decode_session(raw_session) if uses_session else NO_SESSION,
+        raw_session=raw_session if uses_session else (),
     )
 
 

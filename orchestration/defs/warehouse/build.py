@@ -16,7 +16,7 @@ from psycopg import sql
 
 from orchestration.contracted import contracted_asset
 from orchestration.defs.ingest.contracts import COLUMNS
-from orchestration.lineage.columns import ColumnLineage, Source, lineage_metadata, lineage_of
+from orchestration.lineage.columns import ColumnLineage, Source, lineage_metadata
 from orchestration.lineage.of_sql import sql_lineage
 from orchestration.warehouse_contracts import check_layers, models
 from orchestration.warehouse_project import (
@@ -76,10 +76,10 @@ def _counted(event: Any) -> Any:
     if not isinstance(event, dg.Output):
         return event
     schema, _, table = event.output_name.partition("__")
-    lineage = lineage_metadata(_lineage(f"{schema}/{table}"))
-    record_sources(f"{schema}/{table}", lineage_of(lineage) or {})
+    lineage = _lineage(f"{schema}/{table}")
+    record_sources(f"{schema}/{table}", lineage)
     rows = {"dagster/row_count": _rows((schema, table))}
-    return event.with_metadata({**event.metadata, **rows, **lineage})
+    return event.with_metadata({**event.metadata, **rows, **lineage_metadata(lineage)})
 
 
 def _lineage(relation: str) -> ColumnLineage:
