@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import psycopg
 import redis
@@ -317,11 +317,8 @@ def bench(
 )
 def test(context: typer.Context) -> None:
     """Run every check of the project (or what pytest is given); starts the servers it needs."""
-    pytest = [sys.executable, "-m", "pytest"]
     if context.args:
-        raise typer.Exit(
-            subprocess.run([*pytest, *context.args], cwd=PROJECT_ROOT, check=False).returncode
-        )
+        raise typer.Exit(_pytest(*context.args))
     # Each of these runs a platform of its own, Spark included, and shares nothing with the others: one after the other they take
     # about as long as all the rest.
     platforms = ("tests/adversarial", "tests/e2e")
@@ -329,27 +326,22 @@ def test(context: typer.Context) -> None:
         f"{' and '.join(platforms)} run beside the other tests; what they print follows theirs."
     )
     with tempfile.TemporaryFile() as printed, ThreadPoolExecutor(1) as beside:
-        attacked = beside.submit(
-            lambda: max(
-                subprocess.run(
-                    [*pytest, folder],
-                    cwd=PROJECT_ROOT,
-                    stdout=printed,
-                    stderr=subprocess.STDOUT,
-                    check=False,
-                ).returncode
-                for folder in platforms
-            )
-        )
-        others = subprocess.run(
-            [*pytest, *(f"--ignore={folder}" for folder in platforms)],
-            cwd=PROJECT_ROOT,
-            check=False,
-        ).returncode
-        failed = max(others, attacked.result())
+        # One thread: they run one after the other.
+        codes = beside.map(lambda folder: _pytest(folder, output=printed), platforms)
+        others = _pytest(*(f"--ignore={folder}" for folder in platforms))
+        failed = max(others, *codes)
         printed.seek(0)
         console.print(printed.read().decode(errors="replace"), markup=False, highlight=False)
     raise typer.Exit(failed)
+
+
+def _pytest(*args: str, output: IO[bytes] | None = None) -> int:
+    """pytest's exit status; what it prints goes to `output`, or to the console."""
+    errors = None if output is None else subprocess.STDOUT
+    command = [sys.executable, "-m", "pytest", *args]
+    return subprocess.run(
+        command, cwd=PROJECT_ROOT, stdout=output, stderr=errors, check=False
+    ).returncode
 
 
 # What a person can mend: shown as one sentence, never as a traceback.
