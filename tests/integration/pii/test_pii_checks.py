@@ -1,8 +1,10 @@
 """Personal data planted in every kind of store: the check of the asset finds it, fails the run and says what to do, without the value."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -196,16 +198,25 @@ def test_what_redis_holds_is_scanned(
     assert found == {"EMAIL_ADDRESS": 1, "PHONE_NUMBER": 1}
 
 
-@pytest.mark.parametrize("kind", ["parquet", "json"])
-def test_what_an_artefact_holds_is_scanned(settings: PlatformSettings, kind: str) -> None:
-    folder = settings.models_dir / "pii_test" / kind
+@pytest.fixture
+def artefacts(settings: PlatformSettings) -> Iterator[Path]:
+    """A folder of artefacts that is there as long as the test."""
+    folder = settings.models_dir / "pii_test"
     folder.mkdir(parents=True)
-    contract = _contract(Artifacts(path=f"pii_test/{kind}"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "json"])
+def test_what_an_artefact_holds_is_scanned(artefacts: Path, kind: str) -> None:
+    contract = _contract(Artifacts(path=artefacts.name))
     assert scan(contract).clean
     if kind == "parquet":
-        pl.DataFrame({"note": [*CLEAN, PLANTED], "score": 0.5}).write_parquet(folder / "a.parquet")
+        pl.DataFrame({"note": [*CLEAN, PLANTED], "score": 0.5}).write_parquet(
+            artefacts / "a.parquet"
+        )
     else:
-        (folder / "manifest.json").write_text(json.dumps({"made": [{"note": PLANTED}], "n": 1}))
+        (artefacts / "manifest.json").write_text(json.dumps({"made": [{"note": PLANTED}], "n": 1}))
     assert scan(contract).personal == {"note": {"EMAIL_ADDRESS": 1, "PHONE_NUMBER": 1}}
 
 

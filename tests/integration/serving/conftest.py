@@ -143,7 +143,7 @@ def shop(servers: PlatformSettings) -> Iterator[Shop]:
     vault.store_direct(pseudonyms[:1], {"name": ["Wilhelmine Quarkstein"]})
     publish_models(pseudonyms)
     yield Shop(numbers, pseudonyms, [f"P{row:04d}" for row in range(ITEMS)])
-    (servers.models_dir / "live.json").unlink()
+    (servers.models_dir / "live.json").unlink(missing_ok=True)
     vault.erase(pseudonyms)
 
 
