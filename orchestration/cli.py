@@ -213,6 +213,22 @@ def status(
         raise typer.Exit(1)
 
 
+@app.command(epilog=_epilog("late --json"))
+def late(
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+) -> None:
+    """What is older than it may be, and why; status 1 where anything is. Postgres must be up."""
+    from orchestration.commands.late import late_now, late_table
+
+    found = late_now(platform_settings())
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(each) for each in found], indent=2, default=str) + "\n")
+    else:
+        console.print(late_table(found) if found else "[green]✓[/] nothing is late")
+    if found:
+        raise typer.Exit(1)
+
+
 @app.command(epilog=_epilog("reset --yes"))
 def reset(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,

@@ -25,6 +25,7 @@ from psycopg import sql
 from consent import ledger, masks
 from consent.objections import objecting, withheld
 from orchestration.contracted import contracts_of
+from orchestration.retries import retrying
 from privacy import lake
 from privacy.contracts import (
     SMALLEST_GROUP,
@@ -189,6 +190,7 @@ def _check(contract: AssetContract) -> dg.AssetChecksDefinition:
         description="What is stored is what the asset's privacy contract says.",
         blocking=contract.holds_subjects or bool(contract.people),
     )
+    @retrying
     def contract_holds(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         findings = examine(contract, _written(context.instance, contract.key))
         return dg.AssetCheckResult(

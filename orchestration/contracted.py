@@ -8,7 +8,9 @@ from typing import Any, get_origin
 import dagster as dg
 from pydantic import ValidationError
 
+from orchestration.cadence import FRESH, NIGHTLY, pool_of
 from orchestration.lineage.columns import lineage_of
+from orchestration.retries import retrying
 from privacy.contracts import (
     SMALLEST_GROUP,
     AssetContract,
@@ -61,7 +63,7 @@ def contracted_spec(
     columns: Mapping[str, str] | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> dg.AssetSpec:
-    """Spec of an asset under `contract`: its key, owner and description come from the contract.
+    """Spec of an asset under `contract`: its key, owner and description come from the contract; it is made every night.
 
     `columns` maps column name to type and is shown as the asset's column schema; `deps` are keys in their
     ``a/b`` form.
@@ -83,6 +85,8 @@ def contracted_spec(
         kinds=set(kinds),
         owners=[contract.owner],
         tags=contract_tags(contract),
+        automation_condition=NIGHTLY,
+        freshness_policy=FRESH,
         metadata={**contract_metadata(contract), **schema, **(metadata or {})},
     )
 
@@ -99,7 +103,8 @@ def contracted_asset(
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Decorator: one asset under `contract`. The function writes its own store and returns MaterializeResult.
 
-    The asset raises RowCountError where its result does not say how many rows were written.
+    The asset raises RowCountError where its result does not say how many rows were written. After a transient failure
+    (`orchestration.retries`) the function is called again.
     """
     spec = contracted_spec(
         contract, group=group, kinds=kinds, deps=deps, columns=columns, metadata=metadata
@@ -113,14 +118,19 @@ def contracted_asset(
         kinds=set(kinds),
         owners=spec.owners,
         tags=contract_tags(contract),
+        automation_condition=spec.automation_condition,
+        freshness_policy=spec.freshness_policy,
+        pool=pool_of(set(kinds)),
         metadata=spec.metadata,
         check_specs=check_specs,
     )
 
     def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        repeated = retrying(function)
+
         @wraps(function)
         def counted(*args: Any, **kwargs: Any) -> Any:
-            return _counted(contract, function(*args, **kwargs))
+            return _counted(contract, repeated(*args, **kwargs))
 
         # Dagster knows the result type only where it is written without its parameter.
         if get_origin(function.__annotations__.get("return")) is dg.MaterializeResult:

@@ -1,6 +1,7 @@
 """A check for every asset: no column holds personal data that its contract does not say it may hold.
 
-Results are counts. No value of a column is in a message, in metadata or in a log.
+Results are counts. No value of a column is in a message, in metadata or in a log; of a table about nobody in which none was found,
+the first rows are shown.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ import dagster as dg
 
 from orchestration.contracted import contracts_of
 from orchestration.pii_samples import sample
+from orchestration.preview import preview
+from orchestration.retries import retrying
 from privacy.contracts import AssetContract, Category, ColumnTag, NoStore
 from privacy.pii import Detector
 from privacy.pii.columns import ALLOWED, judge
@@ -107,6 +110,7 @@ def _check(contract: AssetContract) -> dg.AssetChecksDefinition:
         description="No column holds personal data that the asset's contract does not admit; results are counts alone.",
         blocking=True,
     )
+    @retrying
     def no_untagged_personal_data() -> dg.AssetCheckResult:
         found = scan(contract)
         return dg.AssetCheckResult(
@@ -116,6 +120,7 @@ def _check(contract: AssetContract) -> dg.AssetChecksDefinition:
                 "columns": found.columns,
                 "values": found.values,
                 "personal": dg.MetadataValue.json(found.personal),
+                **(preview(contract) if found.clean else {}),
             },
         )
 

@@ -6,12 +6,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from privacy.secret_files import write_private
-from privacy.settings import platform_settings
+from privacy.settings import Environment, platform_settings
 
 __all__ = [
     "OrchestrationSettings",
@@ -58,6 +58,22 @@ class OrchestrationSettings(BaseSettings):
         None,
         description="The simulated history ends when this day begins (UTC); unset: the day it was first made",
     )
+
+    alert_webhook: SecretStr | None = Field(
+        None,
+        exclude=True,  # A secret: no demo keeps it.
+        description="URL that takes alerts of failed runs and late assets as JSON (https in production); unset: they stand in "
+        "the ticks of the sensor `alerts` alone",
+    )
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _web_address(cls, url: SecretStr | None) -> SecretStr | None:
+        production = platform_settings().environment is Environment.PRODUCTION
+        allowed = ("https://",) if production else ("https://", "http://")
+        if url is not None and not url.get_secret_value().startswith(allowed):
+            raise ValueError(f"must begin with {' or '.join(allowed)}")
+        return url
 
     @property
     def identity(self) -> tuple[str, ...]:

@@ -1,21 +1,16 @@
 """dbt's models in Dagster's words: key, owner, contract and columns of each asset come from the model."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 
+from orchestration.cadence import FRESH, NIGHTLY
 from orchestration.contracted import contract_metadata, contract_tags
 from orchestration.warehouse_contracts import contract_of
 
 __all__ = ["TRANSLATOR", "WarehouseTranslator"]
-
-FRESH = dg.FreshnessPolicy.time_window(
-    warn_window=timedelta(hours=26), fail_window=timedelta(hours=50)
-)
-"""Two nights: the daily schedule may miss one before the warehouse counts as stale."""
 
 
 class WarehouseTranslator(DagsterDbtTranslator):  # type: ignore[misc]  # untyped in our settings
@@ -42,6 +37,7 @@ class WarehouseTranslator(DagsterDbtTranslator):  # type: ignore[misc]  # untype
             description=contract.description,
             kinds={"dbt", "postgres", node["config"]["materialized"]},
             tags=contract_tags(contract),
+            automation_condition=NIGHTLY,
             freshness_policy=FRESH,
             metadata={**spec.metadata, **contract_metadata(contract), **_column_schema(node)},
         )

@@ -60,9 +60,16 @@ def _instance_config(home: Path) -> dict[str, Any]:
             "class": "LocalComputeLogManager",
             "config": {"base_dir": str(home / "compute-logs")},
         },
-        # One run at a time: the runs write the same tables.
-        "concurrency": {"runs": {"max_concurrent_runs": 1}},
+        # One run at a time: the runs write the same tables. Whoever allows more still gets one run of each pool at a time; a pool of runs,
+        # unlike one of steps, cannot be left taken by a process that died.
+        "concurrency": {
+            "runs": {"max_concurrent_runs": 1},
+            "pools": {"default_limit": 1, "granularity": "run"},
+        },
         "run_monitoring": {"enabled": True, "start_timeout_seconds": 180},
+        # Runs say by a tag whether they are taken up again; a step that failed is repeated by itself, or not at all.
+        "run_retries": {"enabled": True, "max_retries": 0, "retry_on_asset_or_op_failure": False},
+        "freshness": {"enabled": True},
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},
     }

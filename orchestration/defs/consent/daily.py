@@ -3,6 +3,7 @@
 import dagster as dg
 
 from consent import chain, expiry
+from orchestration.retries import retrying
 
 __all__ = ["consent_daily", "consent_daily_schedule"]
 
@@ -11,6 +12,7 @@ __all__ = ["consent_daily", "consent_daily_schedule"]
     out=dg.Out(dg.Nothing),
     description="Record that agreements ran out, and drop at once what serving holds of them.",
 )
+@retrying
 def expire_agreements(context: dg.OpExecutionContext) -> None:
     """Append the expiries that are due; serving refuses from the moment this ends."""
     context.add_output_metadata({"expired": expiry.expire()})
@@ -20,6 +22,7 @@ def expire_agreements(context: dg.OpExecutionContext) -> None:
     ins={"expired": dg.In(dg.Nothing)},
     description="Sign the end of the consent ledger's chain, so that nothing before it can be cut off unseen.",
 )
+@retrying
 def sign_consent_head(context: dg.OpExecutionContext) -> None:
     """Sign and keep the chain's head; its metadata is worth keeping elsewhere."""
     head = chain.sign_head()

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from orchestration.retries import retrying
 from privacy.database import Role, connect
 
 __all__ = ["WARNING", "privacy_deadlines", "privacy_deadlines_sensor"]
@@ -26,6 +27,7 @@ def _urgent(now: datetime) -> list[tuple[str, str, datetime]]:
     name="no_privacy_request_is_due",
     description="Fails while a privacy request is due within seven days, and names each.",
 )
+@retrying
 def no_privacy_request_is_due() -> None:
     """Raise dg.Failure with ids and days left, nothing of whom they are about."""
     now = datetime.now(UTC)

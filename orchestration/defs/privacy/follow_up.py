@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from orchestration.retries import retrying
 from privacy import duties, registry, unlearning
 
 __all__ = ["privacy_follow_up", "privacy_follow_up_hourly"]
@@ -12,6 +13,7 @@ __all__ = ["privacy_follow_up", "privacy_follow_up_hourly"]
     description="Note which models were trained without erased subjects, fail for those that are late, and delete records "
     "whose legal duty has ended.",
 )
+@retrying
 def follow_up_erasures(context: dg.OpExecutionContext) -> None:
     """Settle what is due; logs counts and asset keys only."""
     released = duties.release()

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from orchestration.retention_clock import data_as_of, last_written
+from orchestration.retries import retrying
 from privacy import registry
 from privacy.retention import RetentionReport, enforce
 
@@ -17,6 +18,7 @@ _COLUMNS = ("asset", "days", "counted_from", "deleted", "restricted", "kept", "l
     name="delete_what_is_overdue",
     description="Delete what is older than its contract allows, in every store, and search for what is left.",
 )
+@retrying
 def delete_what_is_overdue(context: dg.OpExecutionContext) -> None:
     """Enforce every contract's retention; the run fails where something overdue is left without a reason."""
     found = registry.load()

@@ -4,6 +4,7 @@ After an intended change, write the snapshot anew: `python -m tests.integration.
 """
 
 import json
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -129,13 +130,34 @@ def test_the_workspace_loads_the_definitions_that_the_project_entry_names() -> N
 
 def test_everything_runs_daily_and_privacy_requests_are_watched() -> None:
     repository = _definitions().get_repository_def()
-    assert repository.get_schedule_def("daily").job.name == "everything"
+    assert repository.get_sensor_def("nightly").default_status is dg.DefaultSensorStatus.RUNNING
     signing = repository.get_schedule_def("consent_daily")
     assert signing.default_status is dg.DefaultScheduleStatus.RUNNING
-    for name in ("privacy_requests_sensor", "privacy_deadlines_sensor"):
+    for name in ("privacy_requests_sensor", "privacy_deadlines_sensor", "alerts"):
         assert repository.get_sensor_def(name).default_status is dg.DefaultSensorStatus.RUNNING
     everything = repository.get_job("everything").asset_layer.executable_asset_keys
     assert {key.to_user_string() for key in everything} == set(_graph())
+
+
+@pytest.mark.filterwarnings("ignore:Parameter `include_sources`")
+def test_one_night_asks_for_the_whole_graph_in_one_go() -> None:
+    definitions, instance = _definitions(), dg.DagsterInstance.ephemeral()
+    before = datetime(2026, 3, 1, 3, 59, tzinfo=UTC)
+    first = dg.evaluate_automation_conditions(definitions, instance, evaluation_time=before)
+    after = dg.evaluate_automation_conditions(
+        definitions, instance, cursor=first.cursor, evaluation_time=before + timedelta(minutes=2)
+    )
+    assert (first.total_requested, after.total_requested) == (0, len(_graph()))
+
+
+def test_every_asset_may_be_late_and_spark_has_a_pool() -> None:
+    for spec in _definitions().resolve_all_asset_specs():
+        assert spec.freshness_policy is not None, spec.key
+        assert spec.automation_condition is not None, spec.key
+    graph = _definitions().resolve_asset_graph()
+    pools = {key.to_user_string(): graph.get(key).pools for key in graph.materializable_asset_keys}
+    assert pools["lake/sessions"] == {"spark"}
+    assert pools["shop/products"] == set()
 
 
 def test_contracts_can_be_published() -> None:

@@ -17,6 +17,7 @@ from orchestration.contracted import contracted_asset
 from orchestration.defs.ingest.assets import ingest_assets
 from orchestration.defs.ingest.contracts import CONTRACTS
 from orchestration.pii_checks import pii_checks, scan
+from orchestration.preview import preview
 from orchestration.settings import orchestration_settings
 from orchestration.sources.simulator import simulate
 from privacy import lake
@@ -245,6 +246,14 @@ def test_what_the_ingest_masks_and_keeps_passes(
     scans = [scan(contract) for contract in CONTRACTS.values()]
     assert [found.asset for found in scans if not found.values] == []
     assert {found.asset: found.personal for found in scans if not found.clean} == {}
+    shown = {name: preview(contract) for name, contract in CONTRACTS.items()}
+    about_nobody = {
+        name for name, contract in CONTRACTS.items() if contract.category is Category.NONE
+    }
+    assert {name for name, entry in shown.items() if entry} == about_nobody
+    header, _, *rows = str(shown["products"]["preview"].value).splitlines()
+    assert "| name |" in header
+    assert len(rows) == 5
 
 
 def test_a_missing_table_is_an_error_not_a_clean_scan() -> None:
