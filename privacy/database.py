@@ -27,6 +27,7 @@ __all__ = [
     "DatabaseUnavailableError",
     "Role",
     "admin_url",
+    "alone",
     "connect",
     "redis_url",
     "reusing",
@@ -159,6 +160,22 @@ def connect(role: Role, *, autocommit: bool = False) -> Iterator[psycopg.Connect
         return
     with _opened(role, autocommit=autocommit) as connection:
         yield connection
+
+
+@contextmanager
+def alone(role: Role, lock: int) -> Iterator[bool]:
+    """Hold an advisory lock while the block runs; False where another process holds it.
+
+    It is given back before the connection ends: the server may notice an end late, and whoever asks next would be refused.
+    """
+    with connect(role, autocommit=True) as connection:
+        row = connection.execute("select pg_try_advisory_lock(%s)", [lock]).fetchone()
+        held = bool(row and row[0])
+        try:
+            yield held
+        finally:
+            if held and not connection.closed:
+                connection.execute("select pg_advisory_unlock(%s)", [lock])
 
 
 @contextmanager

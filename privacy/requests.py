@@ -14,7 +14,7 @@ from uuid import UUID
 from privacy import access, audit, certificates, idempotency, registry, request_steps
 from privacy.access import Explainer
 from privacy.certificates import CertificateError
-from privacy.database import Role, connect, reusing
+from privacy.database import Role, alone, connect, reusing
 from privacy.erasure import erase_everywhere, erase_online
 from privacy.fingerprints import SealError
 from privacy.keys import KeyProviderError
@@ -166,8 +166,8 @@ def process_open(limit: int = 1_000, explain: Explainer | None = None) -> list[P
 
 
 def _process(request_ids: Sequence[UUID], explain: Explainer | None) -> dict[UUID, PrivacyRequest]:
-    with _processing() as alone, reusing(Role.PRIVACY):
-        if not alone:
+    with alone(Role.PRIVACY, _PROCESSING) as mine, reusing(Role.PRIVACY):
+        if not mine:
             return {}
         found = registry.load()
         tried, erased = _begin_all(request_ids, RequestKind.ERASURE)
@@ -234,14 +234,6 @@ def _guarded(request_id: UUID) -> Iterator[None]:
         yield
     except _UNREADABLE as error:
         _leave_open(request_id, [f"{_OWN_STORE} (open): {request_steps.describe(error)}"])
-
-
-@contextmanager
-def _processing() -> Iterator[bool]:
-    """Hold the right to work on requests; False where another process has it."""
-    with connect(Role.PRIVACY, autocommit=True) as connection:
-        row = connection.execute("select pg_try_advisory_lock(%s)", [_PROCESSING]).fetchone()
-        yield bool(row and row[0])
 
 
 def _begin(request_id: UUID) -> Subject:

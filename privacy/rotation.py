@@ -18,7 +18,7 @@ import psycopg
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from privacy import audit, request_seals, tombstones
-from privacy.database import Role, connect
+from privacy.database import Role, alone, connect
 from privacy.envelopes import open_sealed, seal
 from privacy.identifiers import canonical
 from privacy.identities import bound_to
@@ -122,9 +122,8 @@ def held(name: RotatedKey) -> dict[str, dict[int, int]]:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    with connect(Role.PRIVACY, autocommit=True) as connection:
-        row = connection.execute("select pg_try_advisory_lock(%s)", [_ROTATING]).fetchone()
-        if not row or not row[0]:
+    with alone(Role.PRIVACY, _ROTATING) as mine:
+        if not mine:
             raise KeyProviderError(
                 "Another rotation is under way: let it finish, then repeat this."
             )

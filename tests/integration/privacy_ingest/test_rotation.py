@@ -18,7 +18,7 @@ from orchestration.cli import app
 from orchestration.ingest.run import ingest
 from orchestration.sources.model import TABLES
 from privacy import access, identities, requests, rotation, tombstones
-from privacy.database import Role, connect
+from privacy.database import Role, alone, connect
 from privacy.identifiers import CUSTOMER_NUMBER, EMAIL
 from privacy.key_providers.file import FileKeyProvider
 from privacy.keys import KeyProviderError, key_provider
@@ -329,3 +329,11 @@ def test_keys_are_created_once(keys: FileKeyProvider) -> None:
     result = CliRunner().invoke(app, ["privacy", "create-keys"])
     assert isinstance(result.exception, KeyProviderError)
     assert keys.path.read_text() == before
+
+
+def test_a_lock_is_free_as_soon_as_its_block_ends() -> None:
+    for _ in range(100):
+        with alone(Role.PRIVACY, 7) as mine:
+            assert mine
+            with alone(Role.PRIVACY, 7) as others:
+                assert not others
