@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import psycopg
 import pytest
 import redis
@@ -14,6 +15,10 @@ from privacy.settings import PlatformSettings, platform_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("selvedge", deadline=None)
+hypothesis.settings.load_profile("selvedge")
 
 
 @pytest.fixture(scope="session", autouse=True)
