@@ -15,11 +15,12 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.storage.tags import WILL_RETRY_TAG
 from pydantic import BaseModel, SecretStr
 
-from orchestration.lateness import late_assets, step_failures
+from orchestration.lateness import LateAsset, late_assets, step_failures
 
 __all__ = ["Alert", "AlertError", "AlertState", "deliver", "news"]
 
 Kind = Literal["run_failed", "run_recovered", "asset_late", "asset_fresh"]
+Details = dict[str, str | bool | list[str]]
 _ENDED = [DagsterRunStatus.FAILURE, DagsterRunStatus.SUCCESS]
 # Dagster writes a run's end before its time of update is seen by others: look back by this much.
 _OVERLAP = timedelta(seconds=30)
@@ -38,7 +39,7 @@ class Alert:
     text: str
     subject: str
     at: str
-    details: dict[str, str | bool | list[str]] = field(default_factory=dict)
+    details: Details = field(default_factory=dict)
 
 
 class AlertState(BaseModel):
@@ -54,8 +55,18 @@ def news(
     instance: DagsterInstance, graph: AssetGraph, state: AlertState, now: datetime
 ) -> tuple[list[Alert], AlertState]:
     """The alerts since `state`, oldest first, and the state after they were delivered."""
-    alerts: list[Alert] = []
-    failing, told = set(state.failing), []
+    alerts, told, failing = _of_runs(instance, state, now)
+    late = {each.asset: each for each in late_assets(instance, graph, now) if each.made is not None}
+    alerts += [_late(each, now) for name, each in late.items() if name not in state.late]
+    alerts += [_fresh(name, now) for name in state.late if name not in late]
+    return alerts, AlertState(since=now, told=told, failing=sorted(failing), late=list(late))
+
+
+def _of_runs(
+    instance: DagsterInstance, state: AlertState, now: datetime
+) -> tuple[list[Alert], list[str], set[str]]:
+    """The alerts of runs that ended since, the runs looked at, and the jobs that failed last."""
+    alerts, told, failing = list[Alert](), list[str](), set(state.failing)
     for run in _ended(instance, state.since - _OVERLAP):
         told.append(run.run_id)
         if run.run_id in state.told or run.tags.get(WILL_RETRY_TAG) == "true":
@@ -67,37 +78,7 @@ def news(
             text = f"{run.job_name} succeeded again."
             alerts.append(Alert(run.run_id, "run_recovered", text, run.job_name, _iso(now)))
             failing.discard(run.job_name)
-    late = {each.asset: each for each in late_assets(instance, graph, now) if each.made is not None}
-    for name, each in late.items():
-        if name not in state.late:
-            text = f"{name} is late: made {each.made:%Y-%m-%d %H:%M} UTC, {each.cause}."
-            details: dict[str, str | bool | list[str]] = {
-                "made": each.made.isoformat() if each.made else "",
-                "cause": each.cause,
-            }
-            alerts.append(
-                Alert(
-                    f"{name}@{each.made:%Y%m%dT%H%M%S}",
-                    "asset_late",
-                    text,
-                    name,
-                    _iso(now),
-                    details,
-                )
-            )
-    for name in state.late:
-        if name not in late:
-            alerts.append(
-                Alert(
-                    f"{name}@fresh@{now:%Y%m%dT%H%M}",
-                    "asset_fresh",
-                    f"{name} is fresh again.",
-                    name,
-                    _iso(now),
-                )
-            )
-    after = AlertState(since=now, told=told, failing=sorted(failing), late=list(late))
-    return alerts, after
+    return alerts, told, failing
 
 
 def _ended(instance: DagsterInstance, since: datetime) -> Iterator[DagsterRun]:
@@ -116,13 +97,26 @@ def _failed(instance: DagsterInstance, run: DagsterRun, now: datetime) -> Alert:
         else "It will fail again until that is mended: './selvedge late' says what waits for it."
     )
     text = f"{run.job_name} failed ({named or 'its process ended'}). {advice}"
-    details: dict[str, str | bool | list[str]] = {
+    details: Details = {
         "run_id": run.run_id,
         "steps": [failure.step for failure in failures],
         "errors": [failure.error for failure in failures],
         "transient": transient,
     }
     return Alert(run.run_id, "run_failed", text, run.job_name, _iso(now), details)
+
+
+def _late(asset: LateAsset, now: datetime) -> Alert:
+    assert asset.made is not None
+    text = f"{asset.asset} is late: made {asset.made:%Y-%m-%d %H:%M} UTC, {asset.cause}."
+    details: Details = {"made": asset.made.isoformat(), "cause": asset.cause}
+    name = f"{asset.asset}@{asset.made:%Y%m%dT%H%M%S}"
+    return Alert(name, "asset_late", text, asset.asset, _iso(now), details)
+
+
+def _fresh(asset: str, now: datetime) -> Alert:
+    name, text = f"{asset}@fresh@{now:%Y%m%dT%H%M}", f"{asset} is fresh again."
+    return Alert(name, "asset_fresh", text, asset, _iso(now))
 
 
 def _iso(moment: datetime) -> str:

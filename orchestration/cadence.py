@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-__all__ = ["FRESH", "NIGHT", "NIGHTLY", "POOLS", "pool_of"]
+__all__ = ["FRESH", "NIGHT", "NIGHTLY", "pool_of"]
 
 NIGHT = "0 4 * * *"
 """When the night's run begins (UTC)."""
@@ -31,10 +31,10 @@ FRESH = dg.FreshnessPolicy.time_window(
 )
 """Two nights: one may be missed before an asset counts as stale."""
 
-# Kind of an asset to its pool: one run with an asset of a pool goes at a time (`orchestration.servers.dagster`).
-POOLS = {"spark": "spark"}
-
 
 def pool_of(kinds: set[str]) -> str | None:
-    """The pool of an asset of these kinds: a Spark session takes the memory of a machine, so one may run at a time."""
-    return next((pool for kind, pool in POOLS.items() if kind in kinds), None)
+    """The pool of an asset of these kinds, of whose assets one run goes at a time (`orchestration.servers.dagster`).
+
+    A Spark session takes the memory of a machine, so one may run at a time.
+    """
+    return "spark" if "spark" in kinds else None

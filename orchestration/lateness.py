@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import dagster as dg
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
@@ -10,6 +11,7 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
 from orchestration.retries import FAILURE
+from orchestration.step_errors import innermost
 
 __all__ = ["LateAsset", "StepFailure", "late_assets", "step_failures"]
 
@@ -25,11 +27,10 @@ _UNDER_WAY = {
 
 @dataclass(frozen=True)
 class StepFailure:
-    """A step that failed: its name, the error's class, its first line, and whether it passes by itself."""
+    """A step that failed: its name, the error's class, and whether it passes by itself."""
 
     step: str
     error: str
-    message: str
     transient: bool
 
 
@@ -51,33 +52,30 @@ def late_assets(instance: DagsterInstance, graph: AssetGraph, now: datetime) -> 
     """
     keys = [key for key in graph.toposorted_asset_keys if graph.get(key).is_materializable]
     records = {record.asset_entry.asset_key: record for record in instance.get_asset_records(keys)}
-    failed: dict[str, list[StepFailure]] = {}
+
+    @cache
+    def looked_up(run_id: str) -> tuple[DagsterRun | None, list[StepFailure]]:
+        return instance.get_run_by_id(run_id), list(step_failures(instance, run_id))
+
     late = []
     for key in keys:
         policy = graph.get(key).freshness_policy_or_from_metadata
         if not isinstance(policy, TimeWindowFreshnessPolicy):
             continue
         entry = records[key].asset_entry if key in records else None
-        made = _time(entry.last_materialization) if entry else None
+        last = entry.last_materialization if entry else None
+        made = datetime.fromtimestamp(last.timestamp, UTC) if last else None
         allowed = (policy.warn_window or policy.fail_window).to_timedelta()
         if made is not None and now - made <= allowed:
             continue
         planned = entry.last_run_id if entry else None
-        made_by = (
-            entry.last_materialization.run_id if entry and entry.last_materialization else None
-        )
-        run = instance.get_run_by_id(planned) if planned and planned != made_by else None
-        if run is not None and run.run_id not in failed:
-            failed[run.run_id] = list(step_failures(instance, run.run_id))
-        cause = _cause(graph, key, run, failed.get(run.run_id, []) if run else [])
+        made_by = last.run_id if last else None
+        run, failures = looked_up(planned) if planned and planned != made_by else (None, [])
+        cause = _cause(graph, key, run, failures)
         late.append(
             LateAsset(key.to_user_string(), made, allowed, cause, run.run_id if run else None)
         )
     return late
-
-
-def _time(entry: dg.EventLogEntry | None) -> datetime | None:
-    return datetime.fromtimestamp(entry.timestamp, UTC) if entry else None
 
 
 def step_failures(instance: DagsterInstance, run_id: str) -> Iterator[StepFailure]:
@@ -87,16 +85,12 @@ def step_failures(instance: DagsterInstance, run_id: str) -> Iterator[StepFailur
         event = record.event_log_entry.dagster_event
         assert event is not None
         data = event.step_failure_data
-        error, told = data.error, data.user_failure_data
-        if told is None:
-            while error is not None and error.cause is not None:
-                error = error.cause
+        told = data.user_failure_data
+        error = data.error if told else innermost(data.error)
         metadata: Mapping[str, dg.MetadataValue] = (told.metadata or {}) if told else {}
         yield StepFailure(
             step=event.step_key or "",
             error=(error.cls_name or "error") if error else "error",
-            message=(told.description if told else None)
-            or (error.message.strip().splitlines()[0] if error else ""),
             transient=FAILURE in metadata,
         )
 

@@ -11,6 +11,8 @@ from dagster import DagsterEventType as Event
 from dagster import DagsterInstance, DagsterRunStatus
 from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
+from orchestration.step_errors import innermost
+
 __all__ = ["Progress", "RunFailedError", "cancel", "follow", "launch"]
 
 FINAL = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
@@ -131,7 +133,5 @@ def _check(evaluation: Any, seconds: float) -> Progress | None:
 
 
 def _innermost(event: Any) -> str:
-    error = event.event_specific_data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
+    error = innermost(event.event_specific_data.error)
     return error.message.strip().splitlines()[0] if error else "no error recorded"

@@ -13,11 +13,10 @@ from pydantic import SecretStr, ValidationError
 
 from orchestration import retries
 from orchestration.alerts import Alert, AlertError, AlertState, deliver, news
-from orchestration.contracted import ROW_COUNT, contracted_asset
 from orchestration.lateness import late_assets
 from orchestration.settings import OrchestrationSettings, remember_source, remembered_source
-from privacy.contracts import NoStore, no_personal_data
 from privacy.settings import PlatformSettings
+from tests.unit.runs.made import asset
 
 SECRET = "qx-personal"
 LONG_AFTER = timedelta(days=2)
@@ -25,19 +24,11 @@ failing: dict[str, Exception] = {}
 
 
 def _asset(name: str, *deps: str) -> dg.AssetsDefinition:
-    contract = no_personal_data(
-        f"runs/{name}", owner="team:tests", description="Made.", reason="A number.", store=NoStore()
-    )
-
-    @contracted_asset(
-        contract, group="runs", kinds=("python",), deps=[f"runs/{dep}" for dep in deps]
-    )
-    def made() -> dg.MaterializeResult[None]:
+    def fail(name: str) -> None:
         if name in failing:
             raise failing[name]
-        return dg.MaterializeResult(metadata={ROW_COUNT: 1})
 
-    return made
+    return asset(name, *deps, first=fail)
 
 
 @dg.asset_check(asset=["runs", "source"], blocking=True)

@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
-from orchestration.contracted import ROW_COUNT, contracted_asset
-from privacy.contracts import NoStore, no_personal_data
+from tests.unit.runs.made import asset
 
 # Dagster's own evaluation uses a parameter that it calls beta.
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter `include_sources`")
@@ -15,19 +14,11 @@ broken: set[str] = set()
 
 
 def _asset(name: str, *deps: str) -> dg.AssetsDefinition:
-    contract = no_personal_data(
-        f"runs/{name}", owner="team:tests", description="Made.", reason="A number.", store=NoStore()
-    )
-
-    @contracted_asset(
-        contract, group="runs", kinds=("python",), deps=[f"runs/{dep}" for dep in deps]
-    )
-    def made() -> dg.MaterializeResult[None]:
+    def fail(name: str) -> None:
         if name in broken:
             raise ValueError(name)
-        return dg.MaterializeResult(metadata={ROW_COUNT: 1})
 
-    return made
+    return asset(name, *deps, first=fail)
 
 
 ASSETS = [
@@ -54,7 +45,7 @@ class Night:
             DEFINITIONS, self.instance, cursor=self.cursor, evaluation_time=now
         )
         self.cursor = result.cursor
-        keys = [asset.key for asset in ASSETS if result.get_num_requested(asset.key)]
+        keys = [made.key for made in ASSETS if result.get_num_requested(made.key)]
         return {key.path[-1] for key in keys}
 
     def run(self, names: set[str]) -> None:

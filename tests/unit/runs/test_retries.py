@@ -10,9 +10,8 @@ from deltalake.exceptions import CommitFailedError
 from psycopg import errors
 
 from orchestration import retries
-from orchestration.contracted import ROW_COUNT, contracted_asset
 from orchestration.retries import FAILURE, is_transient, retrying
-from privacy.contracts import NoStore, no_personal_data
+from tests.unit.runs.made import asset
 
 
 @pytest.fixture(autouse=True)
@@ -78,38 +77,33 @@ def test_what_was_handled_and_put_aside_does_not_count() -> None:
     assert not is_transient(said)
 
 
-def _asset(failures: list[Exception]) -> tuple[dg.AssetsDefinition, list[int]]:
-    tries: list[int] = []
-    contract = no_personal_data(
-        "runs/tried", owner="team:tests", description="Tried.", reason="A number.", store=NoStore()
-    )
+def _asset(failures: list[Exception]) -> tuple[dg.AssetsDefinition, list[str]]:
+    tries: list[str] = []
 
-    @contracted_asset(contract, group="runs", kinds=("python",))
-    def tried() -> dg.MaterializeResult[None]:
-        tries.append(len(tries))
+    def fail(name: str) -> None:
+        tries.append(name)
         if failures:
             raise failures.pop(0)
-        return dg.MaterializeResult(metadata={ROW_COUNT: 1})
 
-    return tried, tries
+    return asset("tried", first=fail), tries
 
 
 def test_an_asset_is_tried_again_until_what_it_needs_is_back() -> None:
-    asset, tries = _asset([ConnectionResetError(), psycopg.OperationalError("no answer")])
-    assert dg.materialize([asset]).success
+    tried, tries = _asset([ConnectionResetError(), psycopg.OperationalError("no answer")])
+    assert dg.materialize([tried]).success
     assert len(tries) == 3
 
 
 def test_an_asset_that_a_rule_refuses_is_not_tried_again() -> None:
-    asset, tries = _asset([ValueError("a price is negative")])
-    result = dg.materialize([asset], raise_on_error=False)
+    tried, tries = _asset([ValueError("a price is negative")])
+    result = dg.materialize([tried], raise_on_error=False)
     assert not result.success
     assert len(tries) == 1
 
 
 def test_after_the_last_try_the_failure_says_that_it_is_transient() -> None:
-    asset, tries = _asset([ConnectionResetError() for _ in range(10)])
-    result = dg.materialize([asset], raise_on_error=False)
+    tried, tries = _asset([ConnectionResetError() for _ in range(10)])
+    result = dg.materialize([tried], raise_on_error=False)
     assert len(tries) == len(retries.PAUSES) + 1
     (failure,) = (event for event in result.all_events if event.is_step_failure)
     told = failure.step_failure_data.user_failure_data
